@@ -1,1 +1,126 @@
-fn main() {}
+//! `cargo xtask COMMAND`: everything a developer or CI does with this repository, one word each.
+//!
+//! This file only knows the words; each command has its own file. It has no build logic of its own:
+//! cargo decides what is out of date, and the product never depends on anything in here.
+
+#![forbid(unsafe_code)]
+
+mod build;
+mod checks;
+mod guests;
+mod nightly;
+mod prerequisites;
+mod process;
+mod python;
+mod tally;
+mod test;
+mod wasm;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use wasm::Preference;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+commands:
+  build [--force-wasm-fallback]   target/release/host and target/plugins/*.wasm; installs or makes what is missing
+  demo                            build, then the whole line on an embedded broker: `host demo`
+  test                            build, then every test; the last line is `N passed, N failed`
+  lint                            format, clippy and documentation checks
+  deny                            licences, sources and doubled crates by cargo-deny, where it is installed
+  ci                              what CI runs: `.ci/run`
+  nightly                         `cargo component build` in every plugin's folder; installs cargo-component
+
+environment:
+  SPEED_LAYER_WASM=rustup|fallback   where the wasm32 standard library comes from: rustup alone, or a compiler
+                                     made from Debian's packages (as --force-wasm-fallback); unset: whichever works";
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Command {
+    Help,
+    Build { force_fallback: bool },
+    Demo,
+    Test,
+    Lint,
+    Deny,
+    Ci,
+    Nightly,
+}
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match parse(&words) {
+        Ok(command) => run(command).unwrap_or_else(|error| {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }),
+        Err(complaint) => {
+            eprintln!("error: {complaint}\n\n{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn parse(words: &[String]) -> Result<Command, String> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["--help" | "-h" | "help", ..] | [_, "--help" | "-h"] => Ok(Command::Help),
+        ["build"] => Ok(Command::Build { force_fallback: false }),
+        ["build", "--force-wasm-fallback"] => Ok(Command::Build { force_fallback: true }),
+        ["demo"] => Ok(Command::Demo),
+        ["test"] => Ok(Command::Test),
+        ["lint"] => Ok(Command::Lint),
+        ["deny"] => Ok(Command::Deny),
+        ["ci"] => Ok(Command::Ci),
+        ["nightly"] => Ok(Command::Nightly),
+        [] => Err("no command".into()),
+        other => Err(format!("cannot make sense of `{}`", other.join(" "))),
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Help => println!("{USAGE}"),
+        Command::Build { force_fallback } => {
+            build::all(Preference::of(force_fallback)?)?;
+        }
+        Command::Demo => return build::demo(Preference::of(false)?),
+        Command::Test => return test::all(Preference::of(false)?),
+        Command::Lint => checks::lint()?,
+        Command::Deny => checks::deny()?,
+        Command::Ci => return checks::ci(),
+        Command::Nightly => nightly::component_builds(Preference::of(false)?)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(line: &str, expected: Option<Command>) {
+        let words: Vec<String> = line.split_whitespace().map(String::from).collect();
+        assert_eq!(parse(&words).ok(), expected, "cargo xtask {line}");
+    }
+
+    #[test]
+    fn known_words_are_understood_and_others_refused() {
+        check("build", Some(Command::Build { force_fallback: false }));
+        check("build --force-wasm-fallback", Some(Command::Build { force_fallback: true }));
+        check("demo", Some(Command::Demo));
+        check("test", Some(Command::Test));
+        check("lint", Some(Command::Lint));
+        check("deny", Some(Command::Deny));
+        check("ci", Some(Command::Ci));
+        check("nightly", Some(Command::Nightly));
+        check("--help", Some(Command::Help));
+        check("build --help", Some(Command::Help));
+        check("", None);
+        check("biuld", None);
+        check("test everything", None);
+    }
+}
