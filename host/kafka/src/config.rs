@@ -1,0 +1,231 @@
+//! From a user's properties to librdkafka's: what the commit protocol fixes, what is
+//! set for speed and may be overridden, and what is secret. It opens no connection.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+
+use crate::error::ConfigError;
+
+/// Messages that may wait in librdkafka's queues, over all partitions: each costs
+/// about a kilobyte beside its payload.
+pub const QUEUED_MESSAGES_MAX: usize = 30_000;
+
+const NO_LOSS: &str = "positions are kept in the checkpoint and a gap must be an error, never a jump";
+
+/// Properties whose values correctness rests on, and why a user may not set them.
+const FIXED: &[(&str, &str)] = &[
+    ("auto.offset.reset", NO_LOSS),
+    ("enable.auto.commit", NO_LOSS),
+    ("enable.auto.offset.store", NO_LOSS),
+    ("check.crcs", "a damaged batch must be an error, never data"),
+    ("isolation.level", "records of an aborted transaction are not part of the stream"),
+    ("enable.partition.eof", "the end of a partition decides when a bounded run is done"),
+    ("allow.auto.create.topics", "reading must never make a topic"),
+    ("group.id", "it is speed-layer-<job>, and is used for monitoring only"),
+    ("bootstrap.servers", "the brokers are given by --brokers (source.kafka.brokers)"),
+    ("metadata.broker.list", "the brokers are given by --brokers (source.kafka.brokers)"),
+    ("acks", "a record counts as produced only when all replicas have it"),
+    ("request.required.acks", "a record counts as produced only when all replicas have it"),
+    ("enable.idempotence", "a retry must not write a record twice"),
+    ("log.queue", "librdkafka's log lines go to this program's log"),
+];
+
+const CONSUMER_FIXED: &[(&str, &str)] = &[
+    ("auto.offset.reset", "error"),
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("check.crcs", "true"),
+    ("isolation.level", "read_committed"),
+    ("enable.partition.eof", "true"),
+    ("allow.auto.create.topics", "false"),
+];
+
+/// Chosen by measurement; see `source` for what bounds the queues.
+const CONSUMER_DEFAULTS: &[(&str, &str)] = &[
+    ("queued.max.messages.kbytes", "16384"),
+    ("fetch.queue.backoff.ms", "1"),
+    ("fetch.wait.max.ms", "20"),
+    ("fetch.error.backoff.ms", "100"),
+    ("max.partition.fetch.bytes", "524288"),
+    ("fetch.max.bytes", "2097152"),
+    ("message.max.bytes", "1000000"),
+    ("socket.nagle.disable", "true"),
+    ("reconnect.backoff.max.ms", "2000"),
+];
+
+const PRODUCER_FIXED: &[(&str, &str)] = &[("acks", "all"), ("enable.idempotence", "true")];
+
+const PRODUCER_DEFAULTS: &[(&str, &str)] = &[
+    ("compression.type", "gzip"),
+    ("linger.ms", "20"),
+    ("batch.num.messages", "10000"),
+    ("queue.buffering.max.messages", "100000"),
+    ("queue.buffering.max.kbytes", "65536"),
+];
+
+/// Where Kafka is and how to speak to it: the brokers and the user's properties.
+///
+/// `Debug` never shows a secret.
+#[derive(Clone)]
+pub struct Connection {
+    brokers: String,
+    properties: BTreeMap<String, String>,
+}
+
+impl Connection {
+    /// Checks the properties by name and value without connecting.
+    ///
+    /// # Errors
+    /// A property that is fixed, that librdkafka does not know or whose value it refuses.
+    pub fn new(
+        brokers: &str,
+        properties: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let connection = Self { brokers: brokers.to_owned(), properties: properties.into_iter().collect() };
+        for name in connection.properties.keys() {
+            refuse_fixed(name)?;
+        }
+        connection.check_by_librdkafka()?;
+        Ok(connection)
+    }
+
+    /// The address list as given, for messages.
+    pub fn brokers(&self) -> &str {
+        &self.brokers
+    }
+
+    /// For questions only: no group, nothing consumed.
+    pub(crate) fn for_facts(&self) -> ClientConfig {
+        self.build(&[], CONSUMER_FIXED)
+    }
+
+    /// For one source whose records arrive in `queues` queues.
+    pub(crate) fn for_source(&self, job: &str, queues: usize) -> ClientConfig {
+        let mut config = self.build(CONSUMER_DEFAULTS, CONSUMER_FIXED);
+        if !self.properties.contains_key("queued.min.messages") {
+            config.set("queued.min.messages", (QUEUED_MESSAGES_MAX / queues.max(1)).max(1).to_string());
+        }
+        config.set("group.id", format!("speed-layer-{job}"));
+        config
+    }
+
+    pub(crate) fn for_producer(&self) -> ClientConfig {
+        self.build(PRODUCER_DEFAULTS, PRODUCER_FIXED)
+    }
+
+    pub(crate) fn redactor(&self) -> Redactor {
+        let secrets = self.properties.iter().filter(|(name, value)| is_secret(name) && !value.is_empty());
+        Redactor { secrets: secrets.map(|(_, value)| value.clone()).collect() }
+    }
+
+    fn build(&self, defaults: &[(&str, &str)], fixed: &[(&str, &str)]) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.brokers);
+        config.set("client.id", "speed-layer");
+        let given = self.properties.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        for (name, value) in defaults.iter().copied().chain(given).chain(fixed.iter().copied()) {
+            config.set(name, value);
+        }
+        config
+    }
+
+    fn check_by_librdkafka(&self) -> Result<(), ConfigError> {
+        match self.for_facts().create_native_config() {
+            Ok(_) => Ok(()),
+            Err(KafkaError::ClientConfig(_, reason, property, _)) => {
+                Err(ConfigError::Refused { property, reason: self.redactor().redact(&reason) })
+            }
+            Err(other) => Err(ConfigError::Client { reason: self.redactor().redact(&other.to_string()) }),
+        }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |(name, value): (&String, &String)| {
+            (name.clone(), if is_secret(name) { "***".to_owned() } else { value.clone() })
+        };
+        let properties: BTreeMap<_, _> = self.properties.iter().map(shown).collect();
+        f.debug_struct("Connection").field("brokers", &self.brokers).field("properties", &properties).finish()
+    }
+}
+
+fn refuse_fixed(name: &str) -> Result<(), ConfigError> {
+    match FIXED.iter().find(|(fixed, _)| *fixed == name) {
+        Some((_, why)) => Err(ConfigError::Fixed { property: name.to_owned(), why }),
+        None => Ok(()),
+    }
+}
+
+fn is_secret(name: &str) -> bool {
+    ["password", "secret", "key.pem", "oauthbearer.config", "assertion.private"]
+        .iter()
+        .any(|part| name.contains(part))
+}
+
+/// Takes the values of secret properties out of any text that librdkafka made.
+#[derive(Clone, Default)]
+pub(crate) struct Redactor {
+    secrets: Vec<String>,
+}
+
+impl Redactor {
+    pub(crate) fn redact(&self, text: &str) -> String {
+        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection(properties: &[(&str, &str)]) -> Result<Connection, ConfigError> {
+        let owned = properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Connection::new("localhost:1", owned)
+    }
+
+    #[test]
+    fn fixed_properties_are_refused_by_name_with_the_reason() {
+        for (name, why) in FIXED {
+            let text = connection(&[(name, "x")]).expect_err(name).to_string();
+            assert!(text.contains(name) && text.contains(why), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_property_and_a_wrong_value_are_named() {
+        for (name, value) in [("no.such.thing", "1"), ("fetch.wait.max.ms", "soon")] {
+            let text = connection(&[(name, value)]).expect_err(name).to_string();
+            assert!(text.contains(name), "{text}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let connection =
+            connection(&[("sasl.password", "hunter2"), ("sasl.username", "bob")]).expect("valid");
+        let shown = format!("{connection:?} {}", connection.redactor().redact("login with hunter2 failed"));
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(shown.contains("bob"), "{shown}");
+    }
+
+    #[test]
+    fn the_queue_bound_is_shared_out_and_may_be_overridden() {
+        let config = connection(&[]).expect("valid").for_source("daily", 3);
+        assert_eq!(config.get("queued.min.messages"), Some("10000"));
+        assert_eq!(config.get("group.id"), Some("speed-layer-daily"));
+        let config = connection(&[("queued.min.messages", "7")]).expect("valid").for_source("daily", 3);
+        assert_eq!(config.get("queued.min.messages"), Some("7"));
+    }
+
+    #[test]
+    fn every_config_we_build_is_accepted_by_librdkafka() {
+        let connection = connection(&[]).expect("valid");
+        for config in [connection.for_facts(), connection.for_source("j", 2), connection.for_producer()] {
+            config.create_native_config().expect("known properties");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What librdkafka calls back with: its log lines go to `tracing`, and the last error
+//! is kept, because the call that fails later only says "timed out". Secrets are taken
+//! out of every text.
+
+use std::sync::Mutex;
+
+use rdkafka::ClientContext;
+use rdkafka::TopicPartitionList;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::types::RDKafkaErrorCode;
+
+use crate::config::Redactor;
+
+/// An error as librdkafka told it, without secrets.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    pub code: RDKafkaErrorCode,
+    pub reason: String,
+}
+
+pub(crate) struct Context {
+    redactor: Redactor,
+    last_error: Mutex<Option<Told>>,
+}
+
+impl Context {
+    pub(crate) fn new(redactor: Redactor) -> Self {
+        Self { redactor, last_error: Mutex::new(None) }
+    }
+
+    pub(crate) fn redact(&self, text: &str) -> String {
+        self.redactor.redact(text)
+    }
+
+    /// The last error that names a cause.
+    pub(crate) fn last_error(&self) -> Option<Told> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Told>> {
+        self.last_error.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        let line = self.redactor.redact(line);
+        match level {
+            // Each client is given all of the user's properties, also those of the other kind.
+            _ if facility == "CONFWARN" => tracing::debug!(target: "librdkafka", facility, "{line}"),
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+                tracing::error!(target: "librdkafka", facility, "{line}");
+            }
+            // The error itself comes by `error`; the log line repeats it at every retry.
+            RDKafkaLogLevel::Error | RDKafkaLogLevel::Debug => {
+                tracing::debug!(target: "librdkafka", facility, "{line}");
+            }
+            RDKafkaLogLevel::Warning => tracing::warn!(target: "librdkafka", facility, "{line}"),
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
+                tracing::info!(target: "librdkafka", facility, "{line}");
+            }
+        }
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        tracing::debug!(target: "librdkafka", "{}", String::from_utf8_lossy(statistics));
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let Some(code) = error.rdkafka_error_code() else { return };
+        let reason = self.redactor.redact(reason);
+        tracing::debug!(target: "librdkafka", ?code, "{reason}");
+        if code != RDKafkaErrorCode::AllBrokersDown {
+            *self.lock() = Some(Told { code, reason });
+        }
+    }
+}
+
+impl ConsumerContext for Context {
+    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
+        if let Err(error) = result {
+            tracing::warn!("the group offsets for monitoring were not committed: {error}");
+        }
+    }
+}

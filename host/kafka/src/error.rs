@@ -1,0 +1,181 @@
+//! The errors of this crate, and which of librdkafka's codes ends a run. Every text
+//! says what happened, to which thing, and what to do next.
+
+use rdkafka::types::RDKafkaErrorCode;
+use thiserror::Error;
+
+/// A property that cannot be used.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    #[error("the Kafka property {property} is fixed and cannot be set: {why}; remove it")]
+    Fixed { property: String, why: &'static str },
+    #[error("the Kafka property {property} was refused by librdkafka: {reason}; correct it or remove it")]
+    Refused { property: String, reason: String },
+    #[error("the Kafka client could not be made from its properties: {reason}; correct the properties")]
+    Client { reason: String },
+}
+
+/// A question to the brokers that has no usable answer.
+#[derive(Debug, Error)]
+pub enum BrokerError {
+    #[error(
+        "no Kafka broker at {brokers} answered within {timeout_ms} ms ({reason}); check the address and that \
+         the broker is running and reachable from here"
+    )]
+    Unreachable { brokers: String, timeout_ms: u64, reason: String },
+    #[error(
+        "the Kafka brokers at {brokers} refused the login or the TLS connection ({reason}); check \
+         security.protocol and the sasl.* and ssl.* properties"
+    )]
+    Authentication { brokers: String, reason: String },
+    #[error(
+        "the topic {topic} does not exist at {brokers}; create it, correct its name, or wait for it with \
+         --wait-for-topic"
+    )]
+    TopicMissing { topic: String, brokers: String },
+    #[error("waiting for the topic {topic} at {brokers} was given up because the program is to stop")]
+    Stopped { topic: String, brokers: String },
+    #[error(
+        "the brokers at {brokers} do not let this user use the topic {topic} ({reason}); grant the access"
+    )]
+    NotAuthorized { topic: String, brokers: String, reason: String },
+    #[error(
+        "{what} of the topic {topic} failed at {brokers} ({reason}); try again, or look at the broker's log"
+    )]
+    Request { what: &'static str, topic: String, brokers: String, reason: String },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+/// Why a source cannot go on. Passing faults are logged and retried, never returned.
+#[derive(Debug, Error)]
+pub enum SourceError {
+    #[error(
+        "offset {offset} of partition {partition} of the topic {topic} is no longer in the log ({reason}); \
+         records were deleted before they were read: start again with --on-data-loss skip to go on after the \
+         gap, and lengthen the topic's retention"
+    )]
+    OffsetOutOfRange { topic: String, partition: i32, offset: i64, reason: String },
+    #[error(
+        "the log of partition {partition} of the topic {topic} was cut back to before offset {offset} \
+         ({reason}), as after an unclean leader election; records that were read are no longer there: start \
+         again with --on-data-loss skip to go on"
+    )]
+    LogTruncated { topic: String, partition: i32, offset: i64, reason: String },
+    #[error(
+        "partition {partition} of the topic {topic} is gone ({reason}); if the topic was deleted on purpose, \
+         use a new checkpoint"
+    )]
+    TopicGone { topic: String, partition: i32, reason: String },
+    #[error("the brokers do not let this user read the topic {topic} ({reason}); grant the access")]
+    NotAuthorized { topic: String, reason: String },
+    #[error(
+        "the brokers refused the login for the topic {topic} ({reason}); check security.protocol and the sasl.* \
+         properties"
+    )]
+    Authentication { topic: String, reason: String },
+    #[error(
+        "the batch at offset {offset} of partition {partition} of the topic {topic} is damaged ({reason}); \
+         nothing after it was read: check the broker's disk, and repair or delete the batch there"
+    )]
+    Corrupt { topic: String, partition: i32, offset: i64, reason: String },
+    #[error(
+        "the message at offset {offset} of partition {partition} of the topic {topic} is too large to fetch \
+         ({reason}); raise receive.message.max.bytes and fetch.max.bytes"
+    )]
+    TooLarge { topic: String, partition: i32, offset: i64, reason: String },
+    #[error("reading the topic {topic} failed for good ({reason}); start again")]
+    Client { topic: String, reason: String },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+/// A record that could not be handed over, or was not delivered.
+#[derive(Debug, Error)]
+pub enum ProduceError {
+    #[error("the producer for the topic {topic} could not be made ({reason}); correct the Kafka properties")]
+    Client { topic: String, reason: String },
+    #[error("a record of {bytes} bytes was refused for the topic {topic} ({reason}); correct the record")]
+    Refused { topic: String, bytes: usize, reason: String },
+    #[error(
+        "the queue of records for the topic {topic} stayed full for {timeout_ms} ms ({reason}); check that its \
+         brokers are running"
+    )]
+    Stuck { topic: String, timeout_ms: u64, reason: String },
+    #[error(
+        "{failed} of {produced} records were not delivered to the topic {topic}; the first one because of: \
+         {reason}"
+    )]
+    Undelivered { topic: String, failed: u64, produced: u64, reason: String },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+/// Where in the stream an error arose.
+pub(crate) struct Place<'a> {
+    pub topic: &'a str,
+    pub partition: i32,
+    pub offset: i64,
+}
+
+/// The error that ends the run, or `None` for one that librdkafka retries by itself.
+pub(crate) fn fatal_for_source(code: RDKafkaErrorCode, place: &Place, reason: String) -> Option<SourceError> {
+    use RDKafkaErrorCode as Code;
+    let Place { partition, offset, .. } = *place;
+    let topic = place.topic.to_owned();
+    match code {
+        Code::AutoOffsetReset | Code::OffsetOutOfRange => {
+            Some(SourceError::OffsetOutOfRange { topic, partition, offset, reason })
+        }
+        Code::LogTruncation => Some(SourceError::LogTruncated { topic, partition, offset, reason }),
+        Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition | Code::InvalidTopic => {
+            Some(SourceError::TopicGone { topic, partition, reason })
+        }
+        Code::TopicAuthorizationFailed => Some(SourceError::NotAuthorized { topic, reason }),
+        _ if is_authentication(code) => Some(SourceError::Authentication { topic, reason }),
+        Code::BadMessage | Code::BadCompression | Code::InvalidMessage => {
+            Some(SourceError::Corrupt { topic, partition, offset, reason })
+        }
+        Code::MessageSizeTooLarge => Some(SourceError::TooLarge { topic, partition, offset, reason }),
+        Code::Fatal => Some(SourceError::Client { topic, reason }),
+        _ => None,
+    }
+}
+
+/// Whether the broker turned the login away.
+pub(crate) fn is_authentication(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::Authentication
+            | RDKafkaErrorCode::SaslAuthenticationFailed
+            | RDKafkaErrorCode::UnsupportedSASLMechanism
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_librdkafka_retries_by_itself_does_not_end_the_run() {
+        use RDKafkaErrorCode as Code;
+        let place = Place { topic: "t", partition: 3, offset: 42 };
+        let ends = |code| fatal_for_source(code, &place, "why".to_owned()).is_some();
+        for code in [Code::AutoOffsetReset, Code::BadMessage, Code::UnknownTopic, Code::Authentication] {
+            assert!(ends(code), "{code:?}");
+        }
+        for code in [Code::BrokerTransportFailure, Code::AllBrokersDown, Code::NotLeaderForPartition] {
+            assert!(!ends(code), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_names_topic_partition_offset_and_a_way_out() {
+        let place = Place { topic: "ticks", partition: 3, offset: 42 };
+        let error = fatal_for_source(RDKafkaErrorCode::AutoOffsetReset, &place, "gone".to_owned());
+        let text = error.expect("fatal").to_string();
+        for part in ["ticks", "partition 3", "offset 42", "gone", "--on-data-loss skip"] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! What the brokers know of a topic: whether it is there, its id, its partitions and
+//! their offsets. It only asks, and never makes a topic by asking; what the facts mean
+//! for a stored position is `positions`' business.
+
+use std::ffi::CString;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::Consumer;
+use rdkafka::types::RDKafkaErrorCode;
+
+use crate::admin_ffi::{self, Asked, ListedOffset};
+use crate::config::Connection;
+use crate::consume_ffi::Client;
+use crate::context::{Context, Told};
+use crate::error::{BrokerError, ConfigError, is_authentication};
+
+/// How long a broker is waited for by default.
+pub const ANSWER_TIMEOUT_MS: u64 = 10_000;
+
+/// How often a missing topic is looked for.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// A topic as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicFacts {
+    pub topic: String,
+    /// As Kafka's tools print it; `None` from brokers older than topic ids.
+    pub id: Option<String>,
+    /// In ascending order.
+    pub partitions: Vec<PartitionFacts>,
+}
+
+/// A partition's offsets as they are now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionFacts {
+    pub partition: i32,
+    /// The first offset still there.
+    pub log_start: i64,
+    /// Everything before it is decided: what a reader of committed records can reach.
+    pub last_stable: i64,
+    /// The offset after the last record.
+    pub high_watermark: i64,
+    /// The current leader's epoch, where the broker tells it.
+    pub leader_epoch: Option<i32>,
+}
+
+/// A client for questions. Creating it connects to nothing yet.
+pub struct Broker {
+    client: Client,
+    brokers: String,
+    timeout_ms: u64,
+}
+
+impl Broker {
+    /// `timeout` bounds each question.
+    ///
+    /// # Errors
+    /// Properties that do not make a client.
+    pub fn new(connection: &Connection, timeout: Duration) -> Result<Self, BrokerError> {
+        let context = Context::new(connection.redactor());
+        let client = connection.for_facts().create_with_context(context).map_err(|error| {
+            ConfigError::Client { reason: connection.redactor().redact(&error.to_string()) }
+        })?;
+        let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        Ok(Self { client, brokers: connection.brokers().to_owned(), timeout_ms })
+    }
+
+    /// A topic's id, partitions and offsets.
+    ///
+    /// # Errors
+    /// No broker, no such topic, no access: each its own.
+    pub fn topic_facts(&self, topic: &str) -> Result<TopicFacts, BrokerError> {
+        let name = self.name(topic)?;
+        let described = admin_ffi::describe_topic(&self.client, &name, self.timeout_c())
+            .map_err(|told| self.error("describing", topic, told))?;
+        let mut numbers = described.partitions;
+        numbers.sort_unstable();
+        let starts = self.ask(topic, &name, &numbers, Asked::LogStart)?;
+        let stables = self.ask(topic, &name, &numbers, Asked::LastStable)?;
+        let ends = self.ask(topic, &name, &numbers, Asked::HighWatermark)?;
+        let triples = starts.iter().zip(&stables).zip(&ends);
+        let partitions = triples.map(|((start, stable), end)| facts(start, stable, end)).collect();
+        Ok(TopicFacts { topic: topic.to_owned(), id: described.id, partitions })
+    }
+
+    /// As `topic_facts`, but a missing topic (or one not yet led by any broker) is waited
+    /// for up to `patience`, for as long as `keep_waiting` says so.
+    ///
+    /// # Errors
+    /// As `topic_facts`.
+    pub fn wait_for_topic(
+        &self,
+        topic: &str,
+        patience: Duration,
+        keep_waiting: &dyn Fn() -> bool,
+    ) -> Result<TopicFacts, BrokerError> {
+        let began = Instant::now();
+        loop {
+            match self.topic_facts(topic) {
+                Err(BrokerError::TopicMissing { .. } | BrokerError::Request { .. })
+                    if began.elapsed() < patience => {}
+                answer => return answer,
+            }
+            if !keep_waiting() {
+                let (topic, brokers) = (topic.to_owned(), self.brokers.clone());
+                return Err(BrokerError::Stopped { topic, brokers });
+            }
+            self.serve_events(LOOK_AGAIN);
+        }
+    }
+
+    /// For each partition its first offset whose record is not older than `timestamp_ms`
+    /// (since 1970 UTC), `None` where there is none yet.
+    ///
+    /// # Errors
+    /// As `topic_facts`.
+    pub fn offsets_at(
+        &self,
+        topic: &str,
+        partitions: &[i32],
+        timestamp_ms: i64,
+    ) -> Result<Vec<(i32, Option<i64>)>, BrokerError> {
+        let name = self.name(topic)?;
+        let listed = self.ask(topic, &name, partitions, Asked::TimestampMs(timestamp_ms))?;
+        Ok(listed.iter().map(|at| (at.partition, Some(at.offset).filter(|offset| *offset >= 0))).collect())
+    }
+
+    /// Makes a topic, for tests and demonstrations, and waits until it is there.
+    ///
+    /// # Errors
+    /// As `topic_facts`, and when there is such a topic already.
+    pub fn create_topic(&self, topic: &str, partitions: i32, replicas: i32) -> Result<(), BrokerError> {
+        let name = self.name(topic)?;
+        admin_ffi::create_topic(&self.client, &name, partitions, replicas, self.timeout_c())
+            .map_err(|told| self.error("creating", topic, told))?;
+        self.wait_for_topic(topic, Duration::from_millis(self.timeout_ms), &|| true).map(|_| ())
+    }
+
+    /// The offsets in the order of `partitions`.
+    fn ask(
+        &self,
+        topic: &str,
+        name: &CString,
+        partitions: &[i32],
+        asked: Asked,
+    ) -> Result<Vec<ListedOffset>, BrokerError> {
+        let mut listed = admin_ffi::list_offsets(&self.client, name, partitions, asked, self.timeout_c())
+            .map_err(|told| self.error("asking for the offsets", topic, told))?;
+        listed.sort_unstable_by_key(|at| at.partition);
+        Ok(listed)
+    }
+
+    fn name(&self, topic: &str) -> Result<CString, BrokerError> {
+        admin_ffi::c_name(topic).map_err(|told| self.error("naming", topic, told))
+    }
+
+    fn timeout_c(&self) -> i32 {
+        i32::try_from(self.timeout_ms).unwrap_or(i32::MAX).min(3_600_000)
+    }
+
+    /// Waits up to `patience`, meanwhile letting librdkafka tell what it has to tell.
+    fn serve_events(&self, patience: Duration) {
+        let until = Instant::now() + patience;
+        while let Some(left) = until.checked_duration_since(Instant::now()) {
+            // Errors are kept by the context.
+            let _ = self.client.poll(left);
+        }
+    }
+
+    fn error(&self, what: &'static str, topic: &str, told: Told) -> BrokerError {
+        self.serve_events(Duration::from_millis(1));
+        let cause = self.client.context().last_error();
+        let (topic, brokers) = (topic.to_owned(), self.brokers.clone());
+        let reason = self.client.context().redact(&told.reason);
+        match (told.code, cause) {
+            (_, Some(cause)) if is_authentication(cause.code) => {
+                BrokerError::Authentication { brokers, reason: cause.reason }
+            }
+            (_, Some(cause)) if cause.code == RDKafkaErrorCode::SSL => {
+                BrokerError::Authentication { brokers, reason: cause.reason }
+            }
+            (RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic, _) => {
+                BrokerError::TopicMissing { topic, brokers }
+            }
+            (RDKafkaErrorCode::TopicAuthorizationFailed, _) => {
+                BrokerError::NotAuthorized { topic, brokers, reason }
+            }
+            (code, cause) if is_unreachable(code) => BrokerError::Unreachable {
+                brokers,
+                timeout_ms: self.timeout_ms,
+                reason: cause.map_or(reason, |cause| cause.reason),
+            },
+            _ => BrokerError::Request { what, topic, brokers, reason },
+        }
+    }
+}
+
+fn is_unreachable(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::OperationTimedOut
+            | RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::AllBrokersDown
+            | RDKafkaErrorCode::Resolve
+    )
+}
+
+fn facts(start: &ListedOffset, stable: &ListedOffset, end: &ListedOffset) -> PartitionFacts {
+    PartitionFacts {
+        partition: start.partition,
+        log_start: start.offset,
+        last_stable: stable.offset,
+        high_watermark: end.offset.max(stable.offset),
+        leader_epoch: Some(end.leader_epoch).filter(|epoch| *epoch >= 0),
+    }
+}
