@@ -1,1 +1,37 @@
-//! x
+//! Where results and checkpoints are kept. From the bottom up: [`layer`], the few
+//! file operations that everything stands on; [`layout`], which directory is what;
+//! [`store`], the commit protocol's view of storage, which an object store could
+//! give as well, and [`posix`], its form over files; [`checkpoint`], a checkpoint's
+//! bytes; [`part`], [`footer`] and [`letters`], what is written as Parquet; and
+//! [`committer`], which performs the steps that `speed_layer_core::commit` decides.
+//!
+//! Knows nothing of Kafka and nothing of plugins.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod checkpoint;
+pub mod committer;
+pub mod disk;
+mod error;
+pub mod footer;
+pub mod layer;
+pub mod layout;
+pub mod letters;
+pub mod part;
+pub mod posix;
+pub mod recover;
+pub mod store;
+
+pub use checkpoint::{Checkpoint, CheckpointError};
+pub use committer::{CommitError, Committed, Committer, Part, PendingCommit};
+pub use disk::DiskLayer;
+pub use error::StoreError;
+pub use footer::Footer;
+pub use layout::Layout;
+pub use posix::PosixStore;
+pub use recover::{Recovered, peek, recover};
+pub use store::CommitStore;
+
+/// A store on the local disk.
+pub type DiskStore = PosixStore<DiskLayer>;

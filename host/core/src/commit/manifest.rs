@@ -1,0 +1,190 @@
+//! What a checkpoint says, apart from the state itself: how far the job has read,
+//! how far its clocks are, what its aggregates are made of, and which files the
+//! commit publishes. Plain values that serialise; how they lie in a file, and
+//! under which checksum, is the store's.
+
+use serde::{Deserialize, Serialize};
+
+use super::names::{Digest, Epoch, Generation, JobName};
+
+/// The version of the checkpoint format that this program writes, and the newest
+/// that it reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Which place a file is published to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputId {
+    /// The output of the aggregate of this name.
+    Aggregate(String),
+    DeadLetters,
+    Late,
+}
+
+impl std::fmt::Display for OutputId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Aggregate(name) => write!(f, "aggregate {name}"),
+            Self::DeadLetters => f.write_str("dead letters"),
+            Self::Late => f.write_str("late rows"),
+        }
+    }
+}
+
+/// One file that a commit publishes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishEntry {
+    pub output: OutputId,
+    /// The file's name in the staging place of its output.
+    pub staged: String,
+    /// The final path below the output's root, `/` between its components.
+    pub path: String,
+    pub bytes: u64,
+    pub rows: u64,
+    pub sha256: Digest,
+}
+
+/// Where an output's root was when the checkpoint was written: for messages and
+/// for the operator's tools, never for publishing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputRoot {
+    pub output: OutputId,
+    pub path: String,
+}
+
+/// Whether the states of a checkpoint stand alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Every open window's state is in this checkpoint.
+    Full,
+}
+
+/// Everything in a checkpoint but the states.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    pub format: u32,
+    pub job: JobName,
+    pub epoch: Epoch,
+    pub generation: Generation,
+    /// Digest of the checkpoint that this one goes on from.
+    pub parent: Option<Digest>,
+    pub kind: Kind,
+    /// The checkpoint that the states build upon; `None` when `kind` is full.
+    #[serde(default)]
+    pub base: Option<Epoch>,
+    /// Every file of this epoch and of those before it was published and synced
+    /// before this checkpoint was sealed.
+    pub published_through: Epoch,
+    /// The job ended in order after this checkpoint: nothing is left to publish,
+    /// and what is published belongs to whoever owns the output.
+    pub clean: bool,
+    pub outputs: Vec<OutputRoot>,
+    pub publish: Vec<PublishEntry>,
+    pub progress: Progress,
+}
+
+/// The job's own part of a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Progress {
+    /// The wall clock at which the epoch began, by which its records' clocks were
+    /// checked.
+    pub epoch_began_ms: i64,
+    /// The event time beyond which the epoch's rows went to the dead letters, where
+    /// the record's own timestamp did not decide it.
+    pub clock_bound_ms: i64,
+    pub partitions: Vec<PartitionProgress>,
+    /// Parse first, then the transforms in their order.
+    pub stages: Vec<StageUse>,
+    pub aggregates: Vec<AggregateProgress>,
+    /// Records that were gone before they could be read, skipped on request.
+    pub gaps: Vec<Gap>,
+}
+
+/// How far one partition is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionProgress {
+    pub topic: String,
+    pub partition: i32,
+    /// The broker's id of the topic; `None` if the broker gives none.
+    pub topic_id: Option<String>,
+    pub leader_epoch: Option<i32>,
+    /// The first offset that is not in this checkpoint.
+    pub next_offset: i64,
+    /// The first offset that the broker still had at the cut, where known.
+    pub log_start_offset: Option<i64>,
+    /// The last stable offset at the cut, where known.
+    pub stable_offset: Option<i64>,
+    pub clock: PartitionClock,
+}
+
+/// What the watermark needs to know of one partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PartitionClock {
+    /// The greatest accepted event time; `None` before the first accepted row.
+    pub max_event_ms: Option<i64>,
+    pub idle: bool,
+    /// The wall clock at which the partition last gave a record.
+    pub last_gave_ms: Option<i64>,
+}
+
+/// An offset of a partition.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct OffsetMark {
+    pub topic: String,
+    pub partition: i32,
+    pub offset: i64,
+}
+
+/// A plugin, its configuration and the offsets from which it was in use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginUse {
+    pub name: String,
+    pub digest: Digest,
+    /// Digest of the configuration text.
+    pub config: Digest,
+    pub from: Vec<OffsetMark>,
+}
+
+/// A parse or transform stage and the plugins that have served it, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageUse {
+    /// `parse`, `transform:0`, `transform:1`, …
+    pub stage: String,
+    pub plugins: Vec<PluginUse>,
+}
+
+/// What an aggregate is and how far it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AggregateProgress {
+    pub name: String,
+    pub key: Vec<String>,
+    pub window_ms: i64,
+    pub delay_ms: i64,
+    /// Windows that end at or before this are emitted and closed for good.
+    pub closed_through_ms: Option<i64>,
+    /// Windows that begin before this were begun without the aggregate: their rows
+    /// are withheld.
+    pub withheld_until_ms: Option<i64>,
+    pub state_version: u32,
+    /// Oldest first; the last one made the states of this checkpoint.
+    pub plugins: Vec<PluginUse>,
+    pub windows: Vec<WindowOffsets>,
+}
+
+/// The lowest offsets that contributed to one open window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowOffsets {
+    pub start_ms: i64,
+    pub lowest: Vec<OffsetMark>,
+}
+
+/// Offsets `[from, to)` of a partition that nobody will read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    pub topic: String,
+    pub partition: i32,
+    pub from: i64,
+    pub to: i64,
+    pub reason: String,
+}

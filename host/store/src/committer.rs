@@ -1,0 +1,375 @@
+//! Performs commits: writes the files of an epoch to staging, then takes the steps
+//! that `speed_layer_core::commit::next_step` names, one after the other. Decides
+//! nothing about their order.
+//!
+//! After any error the process must end and a new start sort it out; a committer
+//! that failed once refuses to go on.
+
+use std::io::Write;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use parquet::errors::ParquetError;
+use speed_layer_core::commit::{
+    Codec, CommitShape, Digest, Epoch, FORMAT_VERSION, Generation, JobName, Kind, Manifest, Outcome,
+    OutputId, PartName, Progress, PublishEntry, Refusal, Rivals, Step, Stop, droppable, next_step,
+};
+
+use crate::checkpoint::{Checkpoint, CheckpointError, decode, encode, trailer};
+use crate::error::StoreError;
+use crate::footer::Footer;
+use crate::part::ParquetPart;
+use crate::store::CommitStore;
+
+/// Why a start or a commit failed. In every case the process ends; what is committed
+/// stays, and the next start goes on from there.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("job {job} (checkpoints in {place}) does not start: {refusal}")]
+    Refused { job: JobName, place: String, refusal: Refusal },
+    #[error(
+        "job {job} belongs to another process now, which started as generation {generation} ({place}): this one \
+         commits nothing more and ends; see that only one host runs the job and that nobody removes its lock \
+         file, then start again if the other one is gone too"
+    )]
+    Fenced { job: JobName, place: String, epoch: Epoch, generation: Generation },
+    #[error(
+        "{path} under {root} exists with another content than the one committed for it; it was not touched: see \
+         who wrote it, move it away, and start again"
+    )]
+    Conflict { root: String, path: String },
+    #[error(
+        "{path} is committed but neither in the output {root} nor in its staging directory; if the output was \
+         moved, start once with the directories as they were and end it in order (Ctrl-C or SIGTERM), else \
+         restore that file"
+    )]
+    Missing { root: String, path: String },
+    #[error("the checkpoint of job {job} cannot be written: {cause}")]
+    Checkpoint { job: JobName, cause: CheckpointError },
+    #[error("{path} cannot be written as Parquet: {cause}")]
+    Parquet { path: String, cause: ParquetError },
+    #[error("an earlier commit of job {job} failed in this process: end it and start again")]
+    Ended { job: JobName },
+}
+
+/// What a commit is made of, besides what the committer knows itself.
+#[derive(Debug, Clone, Default)]
+pub struct PendingCommit {
+    pub progress: Progress,
+    /// The open windows' states by aggregate.
+    pub states: Vec<(String, RecordBatch)>,
+    /// As [`Committer::finish_part`] gave them, all of this epoch.
+    pub files: Vec<PublishEntry>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    pub epoch: Epoch,
+    pub files: usize,
+    pub checkpoint_bytes: u64,
+}
+
+/// A Parquet file on its way to an output. Written by one thread at a time, several
+/// files at once.
+pub struct Part<W: Write + Send> {
+    parquet: ParquetPart<W>,
+    output: OutputId,
+    name: String,
+    path: String,
+    /// For messages.
+    place: String,
+}
+
+impl<W: Write + Send> Part<W> {
+    /// Appends rows; their schema must be the part's.
+    ///
+    /// # Errors
+    /// [`CommitError::Store`] where the disk failed, naming the file; else
+    /// [`CommitError::Parquet`].
+    pub fn write(&mut self, rows: &RecordBatch) -> Result<(), CommitError> {
+        self.parquet.write(rows).map_err(|cause| writing(&self.place, cause))
+    }
+
+    /// Rows written so far.
+    pub fn rows(&self) -> u64 {
+        self.parquet.rows()
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sealed {
+    epoch: Epoch,
+    digest: Digest,
+    clean: bool,
+}
+
+/// The one who commits for a job, from [`crate::recover()`].
+pub struct Committer<S: CommitStore> {
+    store: S,
+    generation: Generation,
+    last: Option<Sealed>,
+    next_part: u32,
+    tidied: bool,
+    ended: bool,
+}
+
+impl<S: CommitStore> Committer<S> {
+    pub(crate) fn new(store: S, generation: Generation, checkpoint: Option<&Checkpoint>) -> Self {
+        let last = checkpoint.map(|checkpoint| Sealed {
+            epoch: checkpoint.manifest.epoch,
+            digest: checkpoint.digest,
+            clean: checkpoint.manifest.clean,
+        });
+        Self { store, generation, last, next_part: 0, tidied: false, ended: false }
+    }
+
+    /// The epoch that the next commit seals.
+    pub fn epoch(&self) -> Epoch {
+        self.last.map_or(Epoch::default(), |last| last.epoch).next()
+    }
+
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// Begins a file of the next commit, to be published in `directory` under the
+    /// root of `output` (`symbol=BTCUSDT`, or empty for the root itself).
+    ///
+    /// # Errors
+    /// [`CommitError`], naming the file.
+    pub fn begin_part(
+        &mut self,
+        output: &OutputId,
+        directory: &str,
+        schema: SchemaRef,
+        codec: Codec,
+    ) -> Result<Part<S::Part>, CommitError> {
+        let name = PartName {
+            job: self.store.job().clone(),
+            generation: self.generation,
+            epoch: self.epoch(),
+            number: self.next_part,
+            codec,
+        };
+        let name = name.to_string();
+        self.next_part += 1;
+        let place = self.store.staged_place(output, &name);
+        let file = self.store.stage(output, &name)?;
+        let parquet = ParquetPart::new(file, schema, codec).map_err(|cause| writing(&place, cause))?;
+        let path = if directory.is_empty() { name.clone() } else { format!("{directory}/{name}") };
+        Ok(Part { parquet, output: output.clone(), name, path, place })
+    }
+
+    /// Ends a file; give what comes back to the epoch's [`PendingCommit`].
+    ///
+    /// # Errors
+    /// [`CommitError`], naming the file.
+    pub fn finish_part(&mut self, part: Part<S::Part>, footer: &Footer) -> Result<PublishEntry, CommitError> {
+        let Part { parquet, output, name, path, place } = part;
+        let (file, facts) = parquet.finish(footer).map_err(|cause| writing(&place, cause))?;
+        self.store.finish(&output, &name, file)?;
+        let (bytes, rows, sha256) = (facts.bytes, facts.rows, facts.sha256);
+        Ok(PublishEntry { output, staged: name, path, bytes, rows, sha256 })
+    }
+
+    /// Seals and publishes an epoch. When this returns `Ok`, all of it is durable
+    /// and visible.
+    ///
+    /// # Errors
+    /// [`CommitError`]: the process must end. Whether the epoch is committed then is
+    /// for the next start to find out.
+    pub fn commit(&mut self, pending: PendingCommit) -> Result<Committed, CommitError> {
+        let PendingCommit { progress, states, files } = pending;
+        let manifest = self.manifest(progress, files, false);
+        self.seal_and_publish(&manifest, &states)
+    }
+
+    /// Ends the job in order: one more checkpoint, of the same state, says that all
+    /// is published, and the staged names go. The published files are then free to
+    /// be moved or deleted. `None` if nothing was ever committed, or nothing since
+    /// the last such end.
+    ///
+    /// # Errors
+    /// As [`Committer::commit`].
+    pub fn close_clean(mut self) -> Result<Option<Committed>, CommitError> {
+        let sealed = match self.last {
+            Some(last) if !last.clean => Some(self.seal_end(last)?),
+            _ => None,
+        };
+        for file in self.store.staged()? {
+            if !file.owner_running {
+                self.store.remove_staged(&file.output, &file.name.to_string())?;
+            }
+        }
+        Ok(sealed)
+    }
+
+    fn seal_end(&mut self, last: Sealed) -> Result<Committed, CommitError> {
+        let bytes = self.store.read_checkpoint(last.epoch)?;
+        let checkpoint = decode(&bytes).map_err(|cause| self.checkpoint_error(cause))?;
+        drop(bytes);
+        let manifest = self.manifest(checkpoint.manifest.progress, Vec::new(), true);
+        self.seal_and_publish(&manifest, &checkpoint.states)
+    }
+
+    fn manifest(&self, progress: Progress, publish: Vec<PublishEntry>, clean: bool) -> Manifest {
+        Manifest {
+            format: FORMAT_VERSION,
+            job: self.store.job().clone(),
+            epoch: self.epoch(),
+            generation: self.generation,
+            parent: self.last.map(|last| last.digest),
+            kind: Kind::Full,
+            base: None,
+            published_through: self.epoch().previous(),
+            clean,
+            outputs: self.store.outputs(),
+            publish,
+            progress,
+        }
+    }
+
+    fn seal_and_publish(
+        &mut self,
+        manifest: &Manifest,
+        states: &[(String, RecordBatch)],
+    ) -> Result<Committed, CommitError> {
+        if self.ended {
+            return Err(CommitError::Ended { job: manifest.job.clone() });
+        }
+        self.ended = true;
+        let bytes = encode(manifest, states).map_err(|cause| self.checkpoint_error(cause))?;
+        let digest = trailer(&bytes);
+        self.take_steps(&Commit { manifest, bytes: &bytes, digest })?;
+        self.ended = false;
+        self.last = Some(Sealed { epoch: manifest.epoch, digest, clean: manifest.clean });
+        self.next_part = 0;
+        let (epoch, files) = (manifest.epoch, manifest.publish.len());
+        Ok(Committed { epoch, files, checkpoint_bytes: bytes.len() as u64 })
+    }
+
+    fn take_steps(&mut self, commit: &Commit<'_>) -> Result<(), CommitError> {
+        let Manifest { epoch, generation, publish, .. } = commit.manifest;
+        let shape = CommitShape { epoch: *epoch, generation: *generation, files: publish.len() };
+        let mut last = None;
+        loop {
+            match next_step(&shape, last) {
+                Ok(Some(step)) => last = Some((step, self.take(step, commit)?)),
+                Ok(None) => return Ok(()),
+                Err(stop) => return self.stop(stop, commit),
+            }
+        }
+    }
+
+    fn take(&mut self, step: Step, commit: &Commit<'_>) -> Result<Outcome, CommitError> {
+        let epoch = commit.manifest.epoch;
+        Ok(match step {
+            Step::SyncStaged => done(self.store.sync_staged()?),
+            Step::LookBeforeSeal | Step::LookAfterSeal => Outcome::Looked(self.look(commit)?),
+            Step::Seal => Outcome::Sealed(self.store.seal(epoch, commit.bytes)?),
+            Step::Publish(index) => Outcome::Published(self.store.publish(&commit.manifest.publish[index])?),
+            Step::SyncPublished => done(self.store.sync_published()?),
+            Step::CleanUp => done(self.clean_up(epoch)?),
+        })
+    }
+
+    fn stop(&mut self, stop: Stop, commit: &Commit<'_>) -> Result<(), CommitError> {
+        if let Stop::Fenced { remove_seal: true, .. } = stop {
+            self.store.remove_checkpoint(commit.manifest.epoch)?;
+        }
+        Err(CommitError::stopped(&self.store, stop, &commit.manifest.publish))
+    }
+
+    fn look(&self, commit: &Commit<'_>) -> Result<Rivals, StoreError> {
+        let newest_epoch = self.store.epochs()?.into_iter().max().unwrap_or_default();
+        let newest_generation = self.store.newest_generation()?;
+        let child = commit.manifest.epoch.next();
+        let built_on_ours = newest_epoch >= child && self.parent_of(child) == Some(commit.digest);
+        Ok(Rivals { newest_epoch, newest_generation, built_on_ours })
+    }
+
+    /// What the checkpoint of `epoch` goes on from, if it is there and readable.
+    fn parent_of(&self, epoch: Epoch) -> Option<Digest> {
+        let bytes = self.store.read_checkpoint(epoch).ok()?;
+        decode(&bytes).ok()?.manifest.parent
+    }
+
+    /// Everything before `epoch` is published and said to be: its staged names and
+    /// the checkpoints that are too old to fall back to can go.
+    fn clean_up(&mut self, epoch: Epoch) -> Result<(), StoreError> {
+        for file in self.store.staged()? {
+            if file.name.epoch < epoch {
+                self.store.remove_staged(&file.output, &file.name.to_string())?;
+            }
+        }
+        for old in droppable(&self.store.epochs()?, epoch) {
+            self.store.remove_checkpoint(old)?;
+        }
+        if !self.tidied {
+            self.store.remove_old_generations()?;
+            self.tidied = true;
+        }
+        Ok(())
+    }
+
+    fn checkpoint_error(&self, cause: CheckpointError) -> CommitError {
+        CommitError::Checkpoint { job: self.store.job().clone(), cause }
+    }
+}
+
+/// One commit on its way.
+struct Commit<'a> {
+    manifest: &'a Manifest,
+    bytes: &'a [u8],
+    digest: Digest,
+}
+
+fn done(_: ()) -> Outcome {
+    Outcome::Done
+}
+
+impl CommitError {
+    pub(crate) fn fenced<S: CommitStore>(store: &S, epoch: Epoch, generation: Generation) -> Self {
+        Self::Fenced { job: store.job().clone(), place: store.place(), epoch, generation }
+    }
+
+    pub(crate) fn stopped<S: CommitStore>(store: &S, stop: Stop, files: &[PublishEntry]) -> Self {
+        let file = |index: usize| {
+            let entry = &files[index];
+            let root = store.outputs().into_iter().find(|root| root.output == entry.output);
+            (root.map(|root| root.path).unwrap_or_default(), entry.path.clone())
+        };
+        match stop {
+            Stop::Fenced { epoch, generation, .. } => Self::fenced(store, epoch, generation),
+            Stop::Conflict(index) => {
+                let (root, path) = file(index);
+                Self::Conflict { root, path }
+            }
+            Stop::Missing(index) => {
+                let (root, path) = file(index);
+                Self::Missing { root, path }
+            }
+        }
+    }
+}
+
+/// A failed write through Parquet: where the disk is to blame, it is said.
+fn writing(place: &str, cause: ParquetError) -> CommitError {
+    match cause {
+        ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {
+            Ok(cause) => StoreError::io("write", place)(*cause).into(),
+            Err(inner) => parquet(place, ParquetError::External(inner)),
+        },
+        cause => parquet(place, cause),
+    }
+}
+
+fn parquet(place: &str, cause: ParquetError) -> CommitError {
+    CommitError::Parquet { path: place.to_string(), cause }
+}

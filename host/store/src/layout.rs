@@ -1,0 +1,203 @@
+//! Which directory is what, and whether the directories given can serve. Only looks:
+//! every check is made before anything is written.
+//!
+//! ```text
+//! <output>/                      published files, and nothing else
+//! <output>.staging/<job>/        its sibling, on the same file system
+//! <output>.dead-letters/<job>/   beside the first output
+//! <output>.late/<job>/           beside the first output
+//! <checkpoint>/<job>/            checkpoints, generations, the lock
+//! ```
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use speed_layer_core::commit::{Epoch, Generation, JobName, OutputId};
+
+use crate::error::StoreError;
+use crate::layer::FileLayer;
+
+/// The directories of one job. Paths are absolute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    job: JobName,
+    checkpoint: PathBuf,
+    outputs: Vec<Place>,
+}
+
+/// Where the files of one output go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub output: OutputId,
+    pub root: PathBuf,
+    pub staging: PathBuf,
+}
+
+impl Layout {
+    /// The directories of `job`. `checkpoint` is the parent of the job's own
+    /// directory; `outputs` are the aggregates' names and output directories, the
+    /// first of which also places the dead letters and the late rows.
+    ///
+    /// # Errors
+    /// [`StoreError::Unnamed`] for an output such as `/` or `..`, and
+    /// [`StoreError::Io`] where the current directory is needed and gone.
+    pub fn new(job: JobName, checkpoint: &Path, outputs: &[(String, PathBuf)]) -> Result<Self, StoreError> {
+        let checkpoint = absolute(checkpoint)?.join(job.as_str());
+        let mut places = Vec::new();
+        for (aggregate, root) in outputs {
+            let root = absolute(root)?;
+            let staging = sibling(&root, ".staging")?.join(job.as_str());
+            places.push(Place { output: OutputId::Aggregate(aggregate.clone()), root, staging });
+        }
+        if let Some(first) = places.first().cloned() {
+            for (output, suffix) in [(OutputId::DeadLetters, ".dead-letters"), (OutputId::Late, ".late")] {
+                let root = sibling(&first.root, suffix)?.join(job.as_str());
+                places.push(Place { output, root, staging: first.staging.clone() });
+            }
+        }
+        Ok(Self { job, checkpoint, outputs: places })
+    }
+
+    pub fn job(&self) -> &JobName {
+        &self.job
+    }
+
+    /// The job's own checkpoint directory.
+    pub fn checkpoint_dir(&self) -> &Path {
+        &self.checkpoint
+    }
+
+    /// The directory that the files of `output` are published under.
+    pub fn root(&self, output: &OutputId) -> Option<&Path> {
+        self.place(output).map(|place| place.root.as_path())
+    }
+
+    /// All outputs, dead letters and late rows among them.
+    pub fn outputs(&self) -> impl Iterator<Item = &OutputId> {
+        self.outputs.iter().map(|place| &place.output)
+    }
+
+    pub(crate) fn place(&self, output: &OutputId) -> Option<&Place> {
+        self.outputs.iter().find(|place| place.output == *output)
+    }
+
+    pub(crate) fn places(&self) -> &[Place] {
+        &self.outputs
+    }
+
+    pub(crate) fn lock_path(&self) -> PathBuf {
+        self.checkpoint.join("lock")
+    }
+
+    pub(crate) fn checkpoint_path(&self, epoch: Epoch) -> PathBuf {
+        self.checkpoint.join(format!("{CHECKPOINT_PREFIX}{:020}", epoch.0))
+    }
+
+    pub(crate) fn generation_path(&self, generation: Generation) -> PathBuf {
+        self.checkpoint.join(format!("{GENERATION_PREFIX}{:010}", generation.0))
+    }
+
+    /// Whether these directories can serve, as far as looking tells.
+    ///
+    /// # Errors
+    /// [`StoreError`], naming the directory: an overlap, an output that Spark wrote,
+    /// one on another file system than its staging place, a file in the way.
+    pub fn check(&self, layer: &impl FileLayer) -> Result<(), StoreError> {
+        self.check_overlaps(layer)?;
+        for place in &self.outputs {
+            check_is_dir(layer, &place.root)?;
+            check_same_file_system(layer, place)?;
+            let spark = place.root.join("_spark_metadata");
+            if layer.stat(&spark).map_err(StoreError::io("look at", &spark))?.is_some() {
+                return Err(StoreError::SparkOutput { path: place.root.clone() });
+            }
+        }
+        check_is_dir(layer, &self.checkpoint)
+    }
+
+    /// No place may lie inside another one, by whatever path it is reached.
+    fn check_overlaps(&self, layer: &impl FileLayer) -> Result<(), StoreError> {
+        let mut places = vec![("the checkpoint directory".to_owned(), resolved(layer, &self.checkpoint)?)];
+        for place in &self.outputs {
+            places.push((format!("the output of {}", place.output), resolved(layer, &place.root)?));
+            if matches!(place.output, OutputId::Aggregate(_)) {
+                let staging = resolved(layer, &place.staging)?;
+                places.push((format!("the staging directory of {}", place.output), staging));
+            }
+        }
+        for (index, (inner_what, inner)) in places.iter().enumerate() {
+            for (other, (outer_what, outer)) in places.iter().enumerate() {
+                if index != other && inner.starts_with(outer) {
+                    let (inner_what, inner) = (inner_what.clone(), inner.clone());
+                    let (outer_what, outer) = (outer_what.clone(), outer.clone());
+                    return Err(StoreError::Overlap { inner_what, inner, outer_what, outer });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(crate) const CHECKPOINT_PREFIX: &str = "ckpt-";
+/// Of a checkpoint that is being written.
+pub(crate) const UNSEALED_SUFFIX: &str = ".unsealed";
+pub(crate) const GENERATION_PREFIX: &str = "generation-";
+
+fn absolute(path: &Path) -> Result<PathBuf, StoreError> {
+    std::path::absolute(path).map_err(StoreError::io("find", path))
+}
+
+/// `<path><suffix>`: beside `path`, never inside it.
+fn sibling(path: &Path, suffix: &str) -> Result<PathBuf, StoreError> {
+    let unnamed = || StoreError::Unnamed { path: path.to_owned() };
+    let mut name: OsString = path.file_name().ok_or_else(unnamed)?.to_owned();
+    name.push(suffix);
+    Ok(path.with_file_name(name))
+}
+
+/// The path with what exists of it made canonical.
+fn resolved(layer: &impl FileLayer, path: &Path) -> Result<PathBuf, StoreError> {
+    let (existing, rest) = nearest_existing(layer, path)?;
+    let existing = layer.canonical(&existing).map_err(StoreError::io("find", existing))?;
+    Ok(existing.join(rest))
+}
+
+/// The longest leading part of `path` that exists, and what follows it.
+fn nearest_existing(layer: &impl FileLayer, path: &Path) -> Result<(PathBuf, PathBuf), StoreError> {
+    for ancestor in path.ancestors() {
+        match layer.stat(ancestor) {
+            Ok(Some(_)) => {
+                let rest = path.strip_prefix(ancestor).unwrap_or(Path::new("")).to_owned();
+                return Ok((ancestor.to_owned(), rest));
+            }
+            Ok(None) => {}
+            Err(cause) if cause.kind() == io::ErrorKind::NotADirectory => {}
+            Err(cause) => return Err(StoreError::io("look at", ancestor)(cause)),
+        }
+    }
+    Ok((PathBuf::from("/"), path.to_owned()))
+}
+
+/// `path`, or the nearest thing above it that exists, must be a directory.
+fn check_is_dir(layer: &impl FileLayer, path: &Path) -> Result<(), StoreError> {
+    let (existing, _) = nearest_existing(layer, path)?;
+    match layer.stat(&existing).map_err(StoreError::io("look at", &existing))? {
+        Some(found) if !found.is_dir => Err(StoreError::NotADirectory { path: existing }),
+        _ => Ok(()),
+    }
+}
+
+fn check_same_file_system(layer: &impl FileLayer, place: &Place) -> Result<(), StoreError> {
+    if device(layer, &place.root)? == device(layer, &place.staging)? {
+        return Ok(());
+    }
+    Err(StoreError::OtherFileSystem { path: place.root.clone(), staging: place.staging.clone() })
+}
+
+/// The file system that `path` is on, or would be made on.
+fn device(layer: &impl FileLayer, path: &Path) -> Result<Option<u64>, StoreError> {
+    let (existing, _) = nearest_existing(layer, path)?;
+    let found = layer.stat(&existing).map_err(StoreError::io("look at", &existing))?;
+    Ok(found.map(|found| found.device))
+}

@@ -1,0 +1,95 @@
+//! Finding what is there: checkpoints, generations, staged and published files.
+//! Only looks.
+
+use speed_layer_core::commit::{Epoch, PartName, PublishedFile, StagedFile};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::PosixStore;
+use crate::error::StoreError;
+use crate::layer::{Entry, FileLayer};
+use crate::layout::{CHECKPOINT_PREFIX, Place};
+
+/// Deeper than this no file of ours is published.
+const OUTPUT_DEPTH_MAX: usize = 64;
+
+impl<L: FileLayer> PosixStore<L> {
+    pub(super) fn list_epochs(&self) -> Result<Vec<Epoch>, StoreError> {
+        Ok(self.list_numbers(CHECKPOINT_PREFIX)?.into_iter().map(Epoch).collect())
+    }
+
+    /// The numbers of the files `<prefix><number>` in the checkpoint directory.
+    pub(super) fn list_numbers(&self, prefix: &str) -> Result<Vec<u64>, StoreError> {
+        let entries = self.list_dir(self.layout.checkpoint_dir())?;
+        let number = |entry: &Entry| entry.name.as_deref()?.strip_prefix(prefix)?.parse().ok();
+        Ok(entries.iter().filter_map(number).collect())
+    }
+
+    pub(super) fn list_staged(&self) -> Result<Vec<StagedFile>, StoreError> {
+        let mut found = Vec::new();
+        let mut running = BTreeMap::new();
+        let mut seen: Vec<&Path> = Vec::new();
+        for place in self.layout.places() {
+            if seen.contains(&place.staging.as_path()) {
+                continue;
+            }
+            seen.push(&place.staging);
+            for name in self.parts_in(&place.staging)? {
+                let owner_running =
+                    *running.entry(name.generation).or_insert_with(|| self.owner_runs(name.generation));
+                found.push(StagedFile { output: place.output.clone(), name, owner_running });
+            }
+        }
+        Ok(found)
+    }
+
+    fn parts_in(&self, dir: &Path) -> Result<Vec<PartName>, StoreError> {
+        let entries = self.list_dir(dir)?;
+        Ok(entries.iter().filter_map(|entry| self.part_name(entry)).collect())
+    }
+
+    fn part_name(&self, entry: &Entry) -> Option<PartName> {
+        let name = PartName::parse(entry.name.as_deref()?)?;
+        (!entry.is_dir && name.job == *self.layout.job()).then_some(name)
+    }
+
+    pub(super) fn list_published(&self, since: Epoch) -> Result<Vec<PublishedFile>, StoreError> {
+        let mut found = Vec::new();
+        for place in self.layout.places() {
+            self.walk(place, "", 0, since, &mut found)?;
+        }
+        Ok(found)
+    }
+
+    /// Collects the job's files at and below `below`, a path under the output's root
+    /// that is empty or ends in `/`.
+    fn walk(
+        &self,
+        place: &Place,
+        below: &str,
+        depth: usize,
+        since: Epoch,
+        found: &mut Vec<PublishedFile>,
+    ) -> Result<(), StoreError> {
+        for entry in self.list_dir(&place.root.join(below))? {
+            let Some(file_name) = entry.name.as_deref() else { continue };
+            if entry.is_dir && depth < OUTPUT_DEPTH_MAX {
+                self.walk(place, &format!("{below}{file_name}/"), depth + 1, since, found)?;
+            } else if let Some(name) = self.part_name(&entry)
+                && name.epoch >= since
+            {
+                let path = format!("{below}{file_name}");
+                found.push(PublishedFile { output: place.output.clone(), path, name });
+            }
+        }
+        Ok(())
+    }
+
+    /// The entries of a directory; none if it is not there.
+    pub(super) fn list_dir(&self, dir: &Path) -> Result<Vec<Entry>, StoreError> {
+        match self.layer.list(dir) {
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            listed => listed.map_err(StoreError::io("list", dir)),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The commit store over files: staging is a directory beside the output, a seal
+//! and a publication are hard links, which never replace. What is synced when is
+//! decided here; the file operations are the layer's.
+//!
+//! One machine only: the lock is the kernel's, and owners are told apart by their
+//! process.
+
+mod directories;
+mod listing;
+mod own;
+mod publish;
+mod staging;
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use speed_layer_core::commit::{
+    Epoch, Generation, JobName, OutputId, OutputRoot, PublishEntry, PublishOutcome, PublishedFile,
+    SealOutcome, StagedFile,
+};
+
+use crate::error::StoreError;
+use crate::layer::{FileLayer, LayerFile};
+use crate::layout::{Layout, Place};
+use crate::store::CommitStore;
+use directories::Directories;
+use staging::Staging;
+
+/// Above this many files or directories in one sync, the whole file system is
+/// synced instead of each.
+const SYNCED_ONE_BY_ONE_MAX: usize = 64;
+
+/// A commit store in directories of one machine.
+pub struct PosixStore<L: FileLayer> {
+    layer: L,
+    layout: Layout,
+    lock: Option<L::Lock>,
+    generation: Generation,
+    /// By staging directory.
+    staging: BTreeMap<PathBuf, Staging<L>>,
+    directories: Directories,
+}
+
+impl<L: FileLayer> PosixStore<L> {
+    /// Only remembers; nothing is looked at or written yet.
+    pub fn new(layer: L, layout: Layout) -> Self {
+        Self {
+            layer,
+            layout,
+            lock: None,
+            generation: Generation::default(),
+            staging: BTreeMap::new(),
+            directories: Directories::default(),
+        }
+    }
+
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn place_of(&self, output: &OutputId) -> Result<&Place, StoreError> {
+        self.layout.place(output).ok_or_else(|| StoreError::NoSuchOutput(output.clone()))
+    }
+
+    fn read(&self, path: &Path) -> Result<Vec<u8>, StoreError> {
+        let mut bytes = Vec::new();
+        let mut file = self.layer.open(path).map_err(StoreError::io("open", path))?;
+        file.read_to_end(&mut bytes).map_err(StoreError::io("read", path))?;
+        Ok(bytes)
+    }
+
+    /// Writes a new file and makes its content durable, not yet its name.
+    fn write_synced(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        let mut file = self.layer.create_new(path).map_err(StoreError::io("create", path))?;
+        file.write_all(bytes).map_err(StoreError::io("write", path))?;
+        file.sync().map_err(StoreError::sync(path))
+    }
+
+    /// Removes a name; one that is gone already is fine.
+    fn unlink(&self, path: &Path) -> Result<(), StoreError> {
+        match self.layer.unlink(path) {
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            outcome => outcome.map_err(StoreError::io("remove", path)),
+        }
+    }
+}
+
+impl<L: FileLayer> CommitStore for PosixStore<L> {
+    type Part = L::File;
+
+    fn job(&self) -> &JobName {
+        self.layout.job()
+    }
+
+    fn place(&self) -> String {
+        self.layout.checkpoint_dir().display().to_string()
+    }
+
+    fn outputs(&self) -> Vec<OutputRoot> {
+        let root = |place: &Place| OutputRoot {
+            output: place.output.clone(),
+            path: place.root.to_string_lossy().into_owned(),
+        };
+        self.layout.places().iter().map(root).collect()
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        self.check_unowned()?;
+        self.layout.check(&self.layer)
+    }
+
+    fn epochs(&self) -> Result<Vec<Epoch>, StoreError> {
+        self.list_epochs()
+    }
+
+    fn newest_generation(&self) -> Result<Generation, StoreError> {
+        Ok(self.list_generations()?.into_iter().max().unwrap_or_default())
+    }
+
+    fn read_checkpoint(&self, epoch: Epoch) -> Result<Vec<u8>, StoreError> {
+        self.read(&self.layout.checkpoint_path(epoch))
+    }
+
+    fn published(&self, since: Epoch) -> Result<Vec<PublishedFile>, StoreError> {
+        self.list_published(since)
+    }
+
+    fn staged(&self) -> Result<Vec<StagedFile>, StoreError> {
+        self.list_staged()
+    }
+
+    fn own(&mut self, above: Generation) -> Result<Generation, StoreError> {
+        self.take_lock()?;
+        self.claim_generation(above)
+    }
+
+    fn stage(&mut self, output: &OutputId, name: &str) -> Result<L::File, StoreError> {
+        let path = self.place_of(output)?.staging.join(name);
+        self.layer.create_new(&path).map_err(StoreError::io("create", &path))
+    }
+
+    fn staged_place(&self, output: &OutputId, name: &str) -> String {
+        let staging = self.layout.place(output).map(|place| place.staging.join(name));
+        staging.map_or_else(|| name.to_owned(), |path| path.display().to_string())
+    }
+
+    fn finish(&mut self, output: &OutputId, name: &str, part: L::File) -> Result<(), StoreError> {
+        self.finish_staged(output, name, part)
+    }
+
+    fn sync_staged(&mut self) -> Result<(), StoreError> {
+        self.staging.values_mut().try_for_each(Staging::sync)
+    }
+
+    fn seal(&mut self, epoch: Epoch, bytes: &[u8]) -> Result<SealOutcome, StoreError> {
+        self.seal_checkpoint(epoch, bytes)
+    }
+
+    fn publish(&mut self, entry: &PublishEntry) -> Result<PublishOutcome, StoreError> {
+        self.publish_file(entry)
+    }
+
+    fn sync_published(&mut self) -> Result<(), StoreError> {
+        self.sync_directories()
+    }
+
+    fn remove_staged(&mut self, output: &OutputId, name: &str) -> Result<(), StoreError> {
+        self.unlink(&self.place_of(output)?.staging.join(name))
+    }
+
+    fn remove_checkpoint(&mut self, epoch: Epoch) -> Result<(), StoreError> {
+        self.unlink(&self.layout.checkpoint_path(epoch))
+    }
+
+    fn set_aside(&mut self, epoch: Epoch) -> Result<(), StoreError> {
+        self.set_checkpoint_aside(epoch)
+    }
+
+    fn remove_old_generations(&mut self) -> Result<(), StoreError> {
+        self.forget_generations()
+    }
+}

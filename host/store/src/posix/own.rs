@@ -1,0 +1,104 @@
+//! Owning the job: the lock against a second process on this machine, and the
+//! generation against a first one that lost its lock without knowing. A generation
+//! is a file that is created once; it names the process that claimed it.
+
+use std::io;
+
+use speed_layer_core::commit::Generation;
+
+use super::PosixStore;
+use super::staging::Staging;
+use crate::error::StoreError;
+use crate::layer::{FileLayer, LockAttempt, Owner};
+use crate::layout::{GENERATION_PREFIX, UNSEALED_SUFFIX};
+
+impl<L: FileLayer> PosixStore<L> {
+    /// Makes the job's directories and takes its lock, unless it is held already.
+    pub(super) fn take_lock(&mut self) -> Result<(), StoreError> {
+        if self.lock.is_some() {
+            return Ok(());
+        }
+        let home = self.layout.checkpoint_dir().to_owned();
+        self.ensure_dir(&home, &home)?;
+        let path = self.layout.lock_path();
+        match self.layer.lock(&path).map_err(StoreError::io("lock", &path))? {
+            LockAttempt::Taken(lock) => self.lock = Some(lock),
+            LockAttempt::Held(owner) => return Err(StoreError::Owned { path, owner }),
+        }
+        self.open_staging()?;
+        self.sync_directories()
+    }
+
+    /// Unless this store owns the job, nobody may.
+    pub(super) fn check_unowned(&self) -> Result<(), StoreError> {
+        let path = self.layout.lock_path();
+        if self.lock.is_some() {
+            return Ok(());
+        }
+        match self.layer.probe_lock(&path).map_err(StoreError::io("look at", &path))? {
+            LockAttempt::Taken(()) => Ok(()),
+            LockAttempt::Held(owner) => Err(StoreError::Owned { path, owner }),
+        }
+    }
+
+    fn open_staging(&mut self) -> Result<(), StoreError> {
+        let places: Vec<_> = self.layout.places().iter().map(|place| place.staging.clone()).collect();
+        for path in places {
+            self.ensure_dir(&path, path.parent().unwrap_or(&path))?;
+            if !self.staging.contains_key(&path) {
+                let staging = Staging::open(&self.layer, &path)?;
+                self.staging.insert(path, staging);
+            }
+        }
+        Ok(())
+    }
+
+    /// Claims the next free generation, durably.
+    pub(super) fn claim_generation(&mut self, above: Generation) -> Result<Generation, StoreError> {
+        let newest = self.list_generations()?.into_iter().max().unwrap_or_default();
+        let mut claim = newest.max(above).next();
+        let line = format!("{}\n", self.layer.this_process());
+        loop {
+            match self.write_synced(&self.layout.generation_path(claim), line.as_bytes()) {
+                Err(StoreError::Io { cause, .. }) if cause.kind() == io::ErrorKind::AlreadyExists => {
+                    claim = claim.next();
+                }
+                written => break written?,
+            }
+        }
+        self.sync_dir(self.layout.checkpoint_dir())?;
+        self.generation = claim;
+        Ok(claim)
+    }
+
+    pub(super) fn list_generations(&self) -> Result<Vec<Generation>, StoreError> {
+        let numbers = self.list_numbers(GENERATION_PREFIX)?;
+        Ok(numbers.into_iter().map(Generation).collect())
+    }
+
+    /// Whether the process that claimed `generation` is still there. One of which
+    /// nothing is recorded is not.
+    pub(super) fn owner_runs(&self, generation: Generation) -> bool {
+        let recorded = self.read(&self.layout.generation_path(generation));
+        let text = recorded.ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let owner = text.as_deref().and_then(Owner::parse);
+        owner.is_some_and(|owner| owner != self.layer.this_process() && self.layer.is_running(owner))
+    }
+
+    /// Removes the records of earlier generations and the checkpoints that they left
+    /// unsealed.
+    pub(super) fn forget_generations(&self) -> Result<(), StoreError> {
+        let home = self.layout.checkpoint_dir();
+        for generation in self.list_generations()? {
+            if generation < self.generation {
+                self.unlink(&self.layout.generation_path(generation))?;
+            }
+        }
+        for entry in self.list_dir(home)? {
+            if let Some(name) = entry.name.filter(|name| name.ends_with(UNSEALED_SUFFIX)) {
+                self.unlink(&home.join(name))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,191 @@
+//! A start: what is there is looked at, `speed_layer_core::commit::at_start` says
+//! what to do, and that is done. A look without owning the job comes first, so that
+//! whatever can be refused is refused before anything is written.
+
+use speed_layer_core::commit::{
+    Content, Epoch, FoundCheckpoint, Generation, OutputId, PublishEntry, PublishOutcome, PublishedFile,
+    Refusal, Resume, StagedFile, StartDecision, StartFacts, Stop, at_start,
+};
+
+use crate::checkpoint::{Checkpoint, CheckpointError, decode};
+use crate::committer::{CommitError, Committer};
+use crate::error::StoreError;
+use crate::store::CommitStore;
+
+/// A job that is owned and brought back to where it was.
+pub struct Recovered<S: CommitStore> {
+    pub committer: Committer<S>,
+    /// Where to go on from; `None` at the very first start.
+    pub checkpoint: Option<Checkpoint>,
+    /// Damaged checkpoints that were set aside, having published nothing.
+    pub set_aside: Vec<Epoch>,
+}
+
+/// Looks, without owning the job and without writing anything, whether a start would
+/// be refused, and gives the checkpoint that it would go on from.
+///
+/// # Errors
+/// [`CommitError::Store`] for places that cannot serve or a job that is owned,
+/// [`CommitError::Refused`] where going on would lose or double rows.
+pub fn peek<S: CommitStore>(store: &S) -> Result<Option<Checkpoint>, CommitError> {
+    store.check()?;
+    let look = Look::at(store)?;
+    match look.decide(store, None)? {
+        StartDecision::Fresh { .. } => Ok(None),
+        StartDecision::Resume(resume) | StartDecision::FallBack { resume, .. } => {
+            Ok(look.into_checkpoint(resume.epoch))
+        }
+        StartDecision::Fenced { by } => Err(CommitError::fenced(store, Epoch::default(), by)),
+        StartDecision::Refuse(refusal) => Err(CommitError::refused(store, refusal)),
+    }
+}
+
+/// Takes the job, publishes what the newest checkpoint says is to be published, and
+/// clears what crashed processes left behind.
+///
+/// # Errors
+/// As [`peek`], and [`CommitError::Conflict`] or [`CommitError::Missing`] for a file
+/// that cannot be published.
+pub fn recover<S: CommitStore>(mut store: S) -> Result<Recovered<S>, CommitError> {
+    store.check()?;
+    let (generation, look) = claim(&mut store)?;
+    let (set_aside, resume) = match look.decide(&store, Some(generation))? {
+        StartDecision::Fresh { delete_staged } => {
+            delete(&mut store, &delete_staged)?;
+            return Ok(Recovered {
+                committer: Committer::new(store, generation, None),
+                checkpoint: None,
+                set_aside: Vec::new(),
+            });
+        }
+        StartDecision::Resume(resume) => (Vec::new(), resume),
+        StartDecision::FallBack { damaged, resume } => (damaged, resume),
+        StartDecision::Fenced { by } => return Err(CommitError::fenced(&store, Epoch::default(), by)),
+        StartDecision::Refuse(refusal) => return Err(CommitError::refused(&store, refusal)),
+    };
+    set_aside.iter().try_for_each(|epoch| store.set_aside(*epoch))?;
+    redo(&mut store, &resume)?;
+    let checkpoint = look.into_checkpoint(resume.epoch);
+    Ok(Recovered { committer: Committer::new(store, generation, checkpoint.as_ref()), checkpoint, set_aside })
+}
+
+/// Claims a generation above every other, those in checkpoints included, and looks
+/// again afterwards: what an earlier owner seals from now on, it seals knowing that
+/// it may have lost the job.
+fn claim<S: CommitStore>(store: &mut S) -> Result<(Generation, Look), StoreError> {
+    let mut above = Generation::default();
+    loop {
+        let generation = store.own(above)?;
+        let look = Look::at(store)?;
+        match look.sealed_generation() {
+            Some(sealed) if sealed >= generation => above = sealed,
+            _ => return Ok((generation, look)),
+        }
+    }
+}
+
+fn redo<S: CommitStore>(store: &mut S, resume: &Resume) -> Result<(), CommitError> {
+    for (index, entry) in resume.redo.iter().enumerate() {
+        match store.publish(entry)? {
+            PublishOutcome::Done => {}
+            PublishOutcome::Conflict => {
+                return Err(unpublishable(store, &resume.redo, Stop::Conflict(index)));
+            }
+            PublishOutcome::Missing => return Err(unpublishable(store, &resume.redo, Stop::Missing(index))),
+        }
+    }
+    store.sync_published()?;
+    delete(store, &resume.delete_staged)?;
+    Ok(())
+}
+
+fn unpublishable<S: CommitStore>(store: &S, entries: &[PublishEntry], stop: Stop) -> CommitError {
+    CommitError::stopped(store, stop, entries)
+}
+
+fn delete<S: CommitStore>(store: &mut S, files: &[StagedFile]) -> Result<(), StoreError> {
+    files.iter().try_for_each(|file| store.remove_staged(&file.output, &file.name.to_string()))
+}
+
+/// What a start finds. Checkpoints are read from the newest down to the first that
+/// is in order.
+struct Look {
+    read: Vec<(Epoch, Result<Checkpoint, CheckpointError>)>,
+    unread: Vec<Epoch>,
+    published: Vec<PublishedFile>,
+    staged: Vec<StagedFile>,
+}
+
+impl Look {
+    fn at<S: CommitStore>(store: &S) -> Result<Self, StoreError> {
+        let mut unread = store.epochs()?;
+        unread.sort_unstable();
+        let mut read = Vec::new();
+        while !read.last().is_some_and(|(_, content): &(_, Result<_, _>)| content.is_ok())
+            && let Some(epoch) = unread.pop()
+        {
+            read.push((epoch, read_checkpoint(store, epoch)?));
+        }
+        let newest = read.iter().find(|(_, content)| content.is_ok()).map(|(epoch, _)| *epoch);
+        let published = store.published(newest.unwrap_or_default())?;
+        Ok(Self { read, unread, published, staged: store.staged()? })
+    }
+
+    fn sealed_generation(&self) -> Option<Generation> {
+        let valid = self.read.iter().find_map(|(_, content)| content.as_ref().ok())?;
+        Some(valid.manifest.generation)
+    }
+
+    fn decide<S: CommitStore>(
+        &self,
+        store: &S,
+        claimed: Option<Generation>,
+    ) -> Result<StartDecision, StoreError> {
+        let read = self.read.iter().map(|(epoch, content)| found(*epoch, content));
+        let unread =
+            self.unread.iter().map(|epoch| FoundCheckpoint { epoch: *epoch, content: Content::Unread });
+        let outputs: Vec<OutputId> = store.outputs().into_iter().map(|root| root.output).collect();
+        Ok(at_start(&StartFacts {
+            job: store.job(),
+            claimed,
+            newest_generation: store.newest_generation()?,
+            outputs: &outputs,
+            checkpoints: &read.chain(unread).collect::<Vec<_>>(),
+            published: &self.published,
+            staged: &self.staged,
+        }))
+    }
+
+    fn into_checkpoint(self, epoch: Epoch) -> Option<Checkpoint> {
+        self.read.into_iter().find(|(found, _)| *found == epoch)?.1.ok()
+    }
+}
+
+fn read_checkpoint<S: CommitStore>(
+    store: &S,
+    epoch: Epoch,
+) -> Result<Result<Checkpoint, CheckpointError>, StoreError> {
+    let bytes = store.read_checkpoint(epoch)?;
+    Ok(decode(&bytes).and_then(|checkpoint| {
+        if checkpoint.manifest.epoch == epoch {
+            return Ok(checkpoint);
+        }
+        let says = checkpoint.manifest.epoch;
+        Err(CheckpointError::Damaged(format!("it says that it is of epoch {says}: it was renamed")))
+    }))
+}
+
+fn found(epoch: Epoch, content: &Result<Checkpoint, CheckpointError>) -> FoundCheckpoint<'_> {
+    let content = match content {
+        Ok(checkpoint) => Content::Valid(&checkpoint.manifest),
+        Err(CheckpointError::OtherFormat(version)) => Content::OtherFormat(*version),
+        Err(cause) => Content::Damaged(cause.to_string()),
+    };
+    FoundCheckpoint { epoch, content }
+}
+
+impl CommitError {
+    fn refused<S: CommitStore>(store: &S, refusal: Refusal) -> Self {
+        Self::Refused { job: store.job().clone(), place: store.place(), refusal }
+    }
+}
