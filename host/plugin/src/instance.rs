@@ -1,0 +1,167 @@
+//! One running instance of a plugin: its store, its limits, and the one way to call
+//! it. Turns whatever ends a call early into a typed error, after which the instance
+//! is spent. Converts no values.
+
+use std::sync::Arc;
+
+use wasmtime::component::{Instance as Component, InstancePre};
+use wasmtime::{Store, Trap, UpdateDeadline};
+
+use crate::bindings::speed_layer::plugin::types;
+use crate::deadline::Overrun;
+use crate::guest_host::GuestHost;
+use crate::meter::Refused;
+use crate::printable::printable;
+use crate::{Callback, Clause, Limits, Plugin, PluginError, Refusal};
+
+/// How much of a guest's own explanation is kept.
+const EXPLANATION_BYTES_MAX: usize = 4 << 10;
+/// The engine has no type for the end of its allowance of bytes, only these words.
+const BYTES_EXHAUSTED: &str = "too much data is being copied between the host and the guest";
+
+/// An instance and the functions `G` of its stage. Belongs to one thread at a time.
+pub(crate) struct Instance<G> {
+    plugin: Plugin,
+    store: Store<GuestHost>,
+    guest: G,
+    spent: bool,
+}
+
+impl<G> Instance<G> {
+    /// Starts an instance; `functions` finds the stage's functions in it.
+    pub fn start(
+        plugin: &Plugin,
+        pre: &InstancePre<GuestHost>,
+        functions: impl FnOnce(&mut Store<GuestHost>, &Component) -> wasmtime::Result<G>,
+    ) -> Result<Self, PluginError> {
+        let limits = &plugin.loaded().limits;
+        let mut store = Store::new(pre.engine(), GuestHost::new(Arc::clone(&plugin.loaded().id), limits));
+        store.limiter(|host| &mut host.meter);
+        store.set_hostcall_fuel(limits.hostcall_bytes_max);
+        store.epoch_deadline_callback(|context| {
+            context.data().timer.check()?;
+            Ok(UpdateDeadline::Continue(1))
+        });
+        store.set_epoch_deadline(1);
+        let instance = pre.instantiate(&mut store).map_err(|error| {
+            failure(plugin, Callback::Instantiate, &error, store.data_mut().meter.take_refused())
+        })?;
+        let guest = functions(&mut store, &instance).map_err(|error| PluginError::Contract {
+            call: plugin.call_site(Callback::Instantiate),
+            clause: Clause::Form { detail: format!("{error:#}") },
+        })?;
+        Ok(Self { plugin: plugin.clone(), store, guest, spent: false })
+    }
+
+    /// Calls the guest under the limits of a call.
+    pub fn call<T>(
+        &mut self,
+        callback: Callback,
+        function: impl FnOnce(&G, &mut Store<GuestHost>) -> wasmtime::Result<T>,
+    ) -> Result<T, PluginError> {
+        if self.spent {
+            return Err(PluginError::Spent { call: self.plugin.call_site(callback) });
+        }
+        self.store.data_mut().begin_call(&self.plugin.loaded().limits);
+        self.store.set_epoch_deadline(1);
+        let result = function(&self.guest, &mut self.store);
+        self.store.data_mut().end_call();
+        result.map_err(|error| {
+            self.spent = true;
+            failure(&self.plugin, callback, &error, self.store.data_mut().meter.take_refused())
+        })
+    }
+
+    /// A call whose failure is the plugin's own wish.
+    pub fn call_batch<T>(
+        &mut self,
+        callback: Callback,
+        function: impl FnOnce(&G, &mut Store<GuestHost>) -> wasmtime::Result<Result<T, types::Failure>>,
+    ) -> Result<T, PluginError> {
+        let outcome = self.call(callback, function)?;
+        outcome.map_err(|failure| {
+            let call = self.plugin.call_site(callback);
+            match failure {
+                types::Failure::RetryBatch(message) => {
+                    PluginError::RetryBatch { call, message: explanation(&message) }
+                }
+                types::Failure::StopJob(message) => {
+                    PluginError::StopJob { call, message: explanation(&message) }
+                }
+            }
+        })
+    }
+
+    /// A call that the plugin may refuse.
+    pub fn call_refusable<T>(
+        &mut self,
+        callback: Callback,
+        function: impl FnOnce(&G, &mut Store<GuestHost>) -> wasmtime::Result<Result<T, types::Refusal>>,
+    ) -> Result<T, PluginError> {
+        let outcome = self.call(callback, function)?;
+        outcome.map_err(|refusal| {
+            let refusal = match refusal {
+                types::Refusal::BadConfig(message) => Refusal::BadConfig(explanation(&message)),
+                types::Refusal::BadInput(message) => Refusal::BadInput(explanation(&message)),
+            };
+            PluginError::Refused { call: self.plugin.call_site(callback), refusal }
+        })
+    }
+
+    /// What the guest returned, if it keeps the contract; else the instance is spent.
+    pub fn accept<T>(&mut self, callback: Callback, checked: Result<T, Clause>) -> Result<T, PluginError> {
+        checked.map_err(|clause| {
+            self.spent = true;
+            PluginError::Contract { call: self.plugin.call_site(callback), clause }
+        })
+    }
+
+    /// What the host gives, if it can cross the boundary.
+    pub fn offer<T>(&self, callback: Callback, input: Result<T, String>) -> Result<T, PluginError> {
+        input.map_err(|what| PluginError::Input { call: self.plugin.call_site(callback), what })
+    }
+
+    /// Rows that one call may return.
+    pub fn output_rows_max(&self) -> usize {
+        self.plugin.loaded().limits.output_rows_max
+    }
+}
+
+fn explanation(message: &str) -> String {
+    printable(message, EXPLANATION_BYTES_MAX)
+}
+
+/// Why the engine ended a call: time, memory, a trap, or values of the wrong form.
+fn failure(
+    plugin: &Plugin,
+    callback: Callback,
+    error: &wasmtime::Error,
+    refused: Option<Refused>,
+) -> PluginError {
+    let call = plugin.call_site(callback);
+    let limits = &plugin.loaded().limits;
+    if let Some(Overrun { clock, budget_ms }) = error.downcast_ref().copied() {
+        return PluginError::Deadline { call, clock, budget_ms };
+    }
+    if let Some(refused) = refused {
+        return over_limit(call, limits, refused);
+    }
+    if let Some(trap) = error.downcast_ref::<Trap>() {
+        return PluginError::Trap { call, reason: trap.to_string() };
+    }
+    let detail = explanation(&format!("{error:#}"));
+    let clause = if detail.contains(BYTES_EXHAUSTED) {
+        Clause::TooManyBytes { max: limits.hostcall_bytes_max }
+    } else {
+        Clause::Form { detail }
+    };
+    PluginError::Contract { call, clause }
+}
+
+fn over_limit(call: crate::CallSite, limits: &Limits, refused: Refused) -> PluginError {
+    let (wanted, max, unit, setting) = match refused {
+        Refused::Memory(wanted) => (wanted, limits.memory_bytes_max, "bytes of memory", "memory_bytes_max"),
+        Refused::Table(wanted) => (wanted, limits.table_elements_max, "table elements", "table_elements_max"),
+    };
+    PluginError::MemoryLimit { call, wanted, max, unit, setting }
+}

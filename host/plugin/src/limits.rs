@@ -1,0 +1,54 @@
+//! How much a plugin may use. Every limit is on by default.
+
+/// What one plugin instance, and one call of it, may use at most.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// CPU time of the calling thread that one call may take.
+    pub call_cpu_ms: u64,
+    /// Linear memory of an instance, all its memories together.
+    pub memory_bytes_max: u64,
+    /// Elements of one table.
+    pub table_elements_max: u64,
+    /// Tables of an instance.
+    pub tables_max: usize,
+    /// Linear memories of an instance.
+    pub memories_max: usize,
+    /// Core instances inside a component.
+    pub instances_max: usize,
+    /// The guest's stack. Threads that call plugins need at least twice as much.
+    pub stack_bytes_max: usize,
+    /// A component file.
+    pub component_bytes_max: u64,
+    /// What one call may return, or one call of the host's imports may bring.
+    pub hostcall_bytes_max: usize,
+    /// Rows that one call may return.
+    pub output_rows_max: usize,
+}
+
+/// A call may take this many times its CPU budget by the clock on the wall: a busy
+/// machine must not make an honest call fail, and a call must end all the same.
+const WALL_PER_CPU: u64 = 30;
+
+impl Limits {
+    /// Time by the wall clock that one call may take.
+    pub fn call_wall_ms(&self) -> u64 {
+        self.call_cpu_ms.saturating_mul(WALL_PER_CPU)
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            call_cpu_ms: 5_000,
+            memory_bytes_max: 512 << 20,
+            table_elements_max: 20_000,
+            tables_max: 16,
+            memories_max: 4,
+            instances_max: 32,
+            stack_bytes_max: 512 << 10,
+            component_bytes_max: 16 << 20,
+            hostcall_bytes_max: 128 << 20,
+            output_rows_max: 4 << 20,
+        }
+    }
+}

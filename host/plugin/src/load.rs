@@ -1,0 +1,90 @@
+//! From bytes to a plugin that can be opened. The cheap refusals come first: the file,
+//! its outside, and only then the compiler. Runs nothing of the component.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
+
+use wasmtime::Engine;
+use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
+
+use crate::bindings::EveryStage;
+use crate::bindings::exports::speed_layer::plugin::{aggregate, parse, transform};
+use crate::cache::Cache;
+use crate::guest_host::GuestHost;
+use crate::plugin::Entry;
+use crate::surface::{CONTRACT_VERSION, SurfaceError};
+use crate::{Digest, Limits, LoadError, Stage, machine_code};
+
+/// The bytes of a plugin file, if they are not too many.
+pub(crate) fn read_file(path: &Path, limits: &Limits) -> Result<Vec<u8>, LoadError> {
+    let file = path.display().to_string();
+    let max = limits.component_bytes_max;
+    let opened = File::open(path).map_err(|error| unreadable(&file, error))?;
+    let found = fs::metadata(path).map_err(|error| unreadable(&file, error))?.len();
+    if found > max {
+        return Err(LoadError::TooLarge { file, found, max });
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(found).unwrap_or(0));
+    // One byte more than allowed, for a file that grows while it is read.
+    opened.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| unreadable(&file, error))?;
+    Ok(bytes)
+}
+
+fn unreadable(file: &str, source: io::Error) -> LoadError {
+    let file = file.to_owned();
+    match source.kind() {
+        io::ErrorKind::NotFound => LoadError::Missing { file },
+        _ => LoadError::Unreadable { file, source },
+    }
+}
+
+/// Compiled code from the cache, or else from the compiler, which may fail.
+pub(crate) fn compile(
+    engine: &Engine,
+    cache: Option<&Cache>,
+    digest: &Digest,
+    bytes: &[u8],
+) -> wasmtime::Result<Component> {
+    if let Some(component) = cache.and_then(|cache| revive(engine, cache, digest)) {
+        return Ok(component);
+    }
+    let component = Component::from_binary(engine, bytes)?;
+    if let Some(cache) = cache {
+        cache.write(digest, &component.serialize()?);
+    }
+    Ok(component)
+}
+
+fn revive(engine: &Engine, cache: &Cache, digest: &Digest) -> Option<Component> {
+    let code = cache.read(digest)?;
+    machine_code::revive(engine, &code).inspect_err(|error| cache.forget(digest, &error.to_string())).ok()
+}
+
+/// Links the host's import and finds the stage's functions.
+pub(crate) fn link(engine: &Engine, component: &Component, stage: Stage) -> wasmtime::Result<Entry> {
+    let mut linker = Linker::<GuestHost>::new(engine);
+    EveryStage::add_to_linker::<_, HasSelf<_>>(&mut linker, |host| host)?;
+    let pre: InstancePre<GuestHost> = linker.instantiate_pre(component)?;
+    Ok(match stage {
+        Stage::Parse => Entry::Parse(parse::GuestIndices::new(&pre)?, pre),
+        Stage::Transform => Entry::Transform(transform::GuestIndices::new(&pre)?, pre),
+        Stage::Aggregate => Entry::Aggregate(aggregate::GuestIndices::new(&pre)?, pre),
+    })
+}
+
+/// Puts the file's name to what is wrong with its outside.
+pub(crate) fn name_file(file: &str, error: SurfaceError) -> LoadError {
+    let file = file.to_owned();
+    match error {
+        SurfaceError::NotWasm(found) => LoadError::NotWasm { file, found },
+        SurfaceError::Damaged(detail) => LoadError::Damaged { file, detail },
+        SurfaceError::CoreModule => LoadError::CoreModule { file },
+        SurfaceError::ForbiddenImport(import) => LoadError::ForbiddenImport { file, import },
+        SurfaceError::ContractVersion(found) => {
+            LoadError::ContractVersion { file, found, ours: CONTRACT_VERSION }
+        }
+        SurfaceError::NoStage(exports) => LoadError::NoStage { file, exports },
+        SurfaceError::SeveralStages(first, second) => LoadError::SeveralStages { file, first, second },
+    }
+}
