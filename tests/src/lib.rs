@@ -1,1 +1,18 @@
-//! x
+//! The vocabulary of the whole-system tests: a real broker, the real program, ticks, and what must come out.
+//!
+//! Nothing in here uses a crate of the product. The results are recomputed from the records with other
+//! code, and the program is only known by its command line, its exit code and the files it leaves.
+
+#![forbid(unsafe_code)]
+
+pub mod block_on;
+pub mod host;
+pub mod jars;
+pub mod kafka;
+pub mod parquet_table;
+pub mod places;
+pub mod python;
+pub mod reference;
+pub mod table;
+pub mod ticks;
+pub mod topics;

@@ -1,0 +1,64 @@
+//! Apache Kafka's jars, fetched by Maven once and kept in the cache.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::places;
+
+/// The broker's version.
+pub const KAFKA_VERSION: &str = "4.1.1";
+
+/// The folder with every jar that a broker needs; fetches it where it is missing.
+///
+/// # Errors
+/// Maven is not there or cannot fetch.
+pub fn folder() -> Result<PathBuf> {
+    let cache = places::cache()?;
+    let jars = cache.join(format!("kafka-{KAFKA_VERSION}"));
+    if !jars.is_dir() {
+        fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
+        let work = tempfile::tempdir_in(&cache)?;
+        fetch(work.path())?;
+        settle(&work.path().join("jars"), &jars)?;
+    }
+    Ok(jars)
+}
+
+fn fetch(work: &Path) -> Result<()> {
+    fs::write(work.join("pom.xml"), pom())?;
+    let goal = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
+    let mut maven = Command::new("mvn");
+    maven.args(["--quiet", "--batch-mode", goal, "-DoutputDirectory=jars"]).current_dir(work);
+    let output = maven.output().context("cannot start mvn; install Maven to test with a real broker")?;
+    if !output.status.success() {
+        bail!("mvn could not fetch Kafka {KAFKA_VERSION}: {}", String::from_utf8_lossy(&output.stdout));
+    }
+    Ok(())
+}
+
+/// Whoever comes first wins: another test process may have fetched the same meanwhile.
+fn settle(fetched: &Path, jars: &Path) -> Result<()> {
+    match fs::rename(fetched, jars) {
+        Err(_) if jars.is_dir() => Ok(()),
+        outcome => outcome.with_context(|| format!("cannot move Kafka's jars to {}", jars.display())),
+    }
+}
+
+fn pom() -> String {
+    let dependency = |group: &str, artifact: &str, version: &str| {
+        format!(
+            "<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId>\
+             <version>{version}</version></dependency>"
+        )
+    };
+    let broker = dependency("org.apache.kafka", "kafka_2.13", KAFKA_VERSION);
+    let log = dependency("org.slf4j", "slf4j-simple", "1.7.36");
+    format!(
+        "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\
+         <groupId>test</groupId><artifactId>broker</artifactId><version>1</version>\
+         <dependencies>{broker}{log}</dependencies></project>"
+    )
+}

@@ -1,0 +1,219 @@
+//! A real Apache Kafka broker, one node in KRaft mode, as a child process.
+//!
+//! A broker lives no longer than the process that started it, however that ends: it is started through a
+//! small shell script that waits on a pipe and kills the broker when the pipe closes. Topics and records
+//! are made in `topics.rs`.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use crate::{jars, places};
+
+const START_LIMIT: Duration = Duration::from_secs(120);
+const STOP_LIMIT: Duration = Duration::from_secs(60);
+
+/// Becomes the broker, and leaves behind a reader of the pipe on stdin: a line is the signal to send. The
+/// pipe's end without one means that nobody is left: kill the broker, remove its folder.
+const KEEPER: &str = r#"
+exec 3<&0 </dev/null
+{ if read -r signal <&3; then kill -"$signal" $$; else kill -KILL $$; sleep 1; rm -rf -- "$0"; fi; } &
+exec 3<&-
+exec "$@"
+"#;
+
+/// A broker on free ports of this machine.
+pub struct Broker {
+    folder: PathBuf,
+    port: u16,
+    running: Option<Child>,
+}
+
+/// The broker that all tests of this process share: topics keep them apart.
+///
+/// # Panics
+/// It cannot be started.
+pub fn shared() -> &'static Broker {
+    static SHARED: OnceLock<Broker> = OnceLock::new();
+    SHARED.get_or_init(|| match Broker::start(&[]) {
+        Ok(broker) => broker,
+        Err(error) => panic!("the tests' broker does not start: {error:#}"),
+    })
+}
+
+impl Broker {
+    /// Starts a broker of its own; `properties` are added to the server's.
+    ///
+    /// # Errors
+    /// Java or the jars are missing, or the broker does not answer; then its log's end is told.
+    pub fn start(properties: &[(&str, &str)]) -> Result<Self> {
+        let brokers = places::target().join("brokers");
+        fs::create_dir_all(&brokers)?;
+        let folder = tempfile::Builder::new().prefix("kafka-").tempdir_in(&brokers)?.keep();
+        let [port, controller_port] = free_ports()?;
+        let mut settings = settings(&folder, port, controller_port);
+        for (name, value) in properties {
+            settings += &format!("{name}={value}\n");
+        }
+        fs::write(folder.join("server.properties"), settings)?;
+        let mut broker = Self { folder, port, running: None };
+        broker.format()?;
+        broker.restart()?;
+        Ok(broker)
+    }
+
+    /// `host:port`, for clients.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// A client configuration that names this broker.
+    pub fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.address());
+        config
+    }
+
+    /// Starts the stopped broker again on the same ports and data; returns when it answers.
+    ///
+    /// # Errors
+    /// It ends at once or does not answer in time.
+    pub fn restart(&mut self) -> Result<()> {
+        let log = File::options().create(true).append(true).open(self.folder.join("log"))?;
+        let mut keeper = Command::new("sh");
+        keeper.arg("-c").arg(KEEPER).arg(&self.folder);
+        keeper.args(["java", "-Xmx768m", "-XX:TieredStopAtLevel=1", "-cp"]).arg(class_path()?);
+        keeper.arg("kafka.Kafka").arg(self.folder.join("server.properties"));
+        keeper.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
+        self.running = Some(keeper.spawn().context("cannot start the broker")?);
+        self.wait_until_it_answers()
+    }
+
+    /// Stops the broker as an operator does.
+    ///
+    /// # Errors
+    /// It does not end in time.
+    pub fn stop(&mut self) -> Result<()> {
+        self.end("TERM")
+    }
+
+    /// Ends the broker as a power cut does, but for what the page cache keeps.
+    ///
+    /// # Errors
+    /// It does not end in time.
+    pub fn kill(&mut self) -> Result<()> {
+        self.end("KILL")
+    }
+
+    fn end(&mut self, signal: &str) -> Result<()> {
+        let Some(mut child) = self.running.take() else { return Ok(()) };
+        let mut pipe = child.stdin.take().context("the broker has no pipe")?;
+        writeln!(pipe, "{signal}")?;
+        wait_for_end(&mut child, STOP_LIMIT)
+    }
+
+    /// Gives the data folder its identity.
+    fn format(&self) -> Result<()> {
+        let output = Command::new("java")
+            .args(["-XX:TieredStopAtLevel=1", "-cp"])
+            .arg(class_path()?)
+            .args(["kafka.tools.StorageTool", "format", "--standalone", "--cluster-id"])
+            .args(["c3BlZWQtbGF5ZXItMDAwMQ", "--config"])
+            .arg(self.folder.join("server.properties"))
+            .output()
+            .context("cannot start java")?;
+        if !output.status.success() {
+            bail!(
+                "the broker's data folder cannot be formatted: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        Ok(())
+    }
+
+    /// librdkafka connects again and again by itself; this only bounds it and looks whether the child lives.
+    fn wait_until_it_answers(&mut self) -> Result<()> {
+        let client: BaseConsumer = self.client().set("reconnect.backoff.max.ms", "200").create()?;
+        let deadline = Instant::now() + START_LIMIT;
+        while Instant::now() < deadline {
+            if client.fetch_metadata(None, Duration::from_secs(1)).is_ok() {
+                return Ok(());
+            }
+            if let Some(code) = self.running.as_mut().map(Child::try_wait).transpose()?.flatten() {
+                bail!("the broker ended at its start ({code}): {}", self.log_end());
+            }
+        }
+        Err(anyhow!("the broker does not answer: {}", self.log_end()))
+    }
+
+    fn log_end(&self) -> String {
+        let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().rev().take(20).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        // A test is over; what cannot be cleaned away lies in the build directory.
+        let _ = self.kill();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Waits for a child's end. Its output goes to a file, so there is nothing else to wait on.
+fn wait_for_end(child: &mut Child, limit: Duration) -> Result<()> {
+    let deadline = Instant::now() + limit;
+    while Instant::now() < deadline {
+        if child.try_wait()?.is_some() {
+            return Ok(());
+        }
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    child.kill()?;
+    bail!("the broker did not stop in {} s", limit.as_secs())
+}
+
+fn class_path() -> Result<String> {
+    Ok(format!("{}/*", jars::folder()?.display()))
+}
+
+/// Ports that were free a moment ago: held together, so that they differ.
+fn free_ports() -> Result<[u16; 2]> {
+    let one = TcpListener::bind("127.0.0.1:0")?;
+    let other = TcpListener::bind("127.0.0.1:0")?;
+    Ok([one.local_addr()?.port(), other.local_addr()?.port()])
+}
+
+/// One node that is broker and controller, with every internal topic on one replica.
+fn settings(folder: &Path, port: u16, controller_port: u16) -> String {
+    let listeners = format!("PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}");
+    format!(
+        "process.roles=broker,controller
+node.id=1
+listeners={listeners}
+advertised.listeners={listeners}
+controller.listener.names=CONTROLLER
+controller.quorum.bootstrap.servers=127.0.0.1:{controller_port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={}
+num.partitions=2
+auto.create.topics.enable=false
+group.initial.rebalance.delay.ms=0
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+",
+        folder.join("data").display()
+    )
+}

@@ -1,0 +1,171 @@
+//! Topics and the records in them, by plain librdkafka clients.
+//!
+//! The partition of every record is given, and one producer writes them all, so a record's offset is known
+//! before it is written: its place among those of its partition.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::{ClientContext, Message};
+
+use crate::block_on::block_on;
+use crate::kafka::Broker;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A record to write.
+pub struct Record {
+    pub partition: i32,
+    pub key: Option<Vec<u8>>,
+    /// None is a tombstone.
+    pub value: Option<Vec<u8>>,
+    pub timestamp_ms: Option<i64>,
+}
+
+impl Broker {
+    /// Makes a topic; `config` as `("message.timestamp.type", "LogAppendTime")`.
+    ///
+    /// # Errors
+    /// The broker refuses it, as it does a name that exists.
+    pub fn create_topic(&self, topic: &str, partitions: i32, config: &[(&str, &str)]) -> Result<()> {
+        let mut wanted = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+        for (name, value) in config {
+            wanted = wanted.set(name, value);
+        }
+        let options = AdminOptions::new().operation_timeout(Some(LIMIT));
+        for outcome in block_on(self.admin()?.create_topics([&wanted], &options))? {
+            outcome.map_err(|(name, code)| anyhow::anyhow!("topic {name}: {code}"))?;
+        }
+        Ok(())
+    }
+
+    /// Removes a topic.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn delete_topic(&self, topic: &str) -> Result<()> {
+        let options = AdminOptions::new().operation_timeout(Some(LIMIT));
+        for outcome in block_on(self.admin()?.delete_topics(&[topic], &options))? {
+            outcome.map_err(|(name, code)| anyhow::anyhow!("topic {name}: {code}"))?;
+        }
+        Ok(())
+    }
+
+    /// Writes records in order, compressed by `codec` (`gzip`, `lz4`, …), and waits until all are acknowledged.
+    ///
+    /// # Errors
+    /// A record was not acknowledged.
+    pub fn produce(
+        &self,
+        topic: &str,
+        codec: &str,
+        records: impl IntoIterator<Item = Record>,
+    ) -> Result<u64> {
+        let producer = self.producer(codec)?;
+        let mut written = 0;
+        for record in records {
+            send(&producer, topic, &record)?;
+            written += 1;
+            if written % 1_000 == 0 {
+                producer.poll(Duration::ZERO);
+            }
+        }
+        producer.flush(LIMIT).context("records are left over that the broker did not acknowledge")?;
+        match producer.context().failure.lock() {
+            Ok(failure) if failure.is_none() => Ok(written),
+            Ok(failure) => bail!("a record was not acknowledged: {failure:?}"),
+            Err(_) => bail!("the producer's thread panicked"),
+        }
+    }
+
+    /// The offset that the partition's next record will have.
+    ///
+    /// # Errors
+    /// The partition does not exist.
+    pub fn end_offset(&self, topic: &str, partition: i32) -> Result<i64> {
+        let client: BaseConsumer = self.client().create()?;
+        let (_start, end) = client.fetch_watermarks(topic, partition, LIMIT)?;
+        Ok(end)
+    }
+
+    fn admin(&self) -> Result<AdminClient<DefaultClientContext>> {
+        self.client().create().context("cannot make an admin client")
+    }
+
+    fn producer(&self, codec: &str) -> Result<BaseProducer<Deliveries>> {
+        ensure!(!codec.is_empty(), "name a codec; `none` is one");
+        let mut config = self.client();
+        config.set("compression.type", codec).set("enable.idempotence", "true").set("linger.ms", "20");
+        config.set("batch.num.messages", "10000").set("queue.buffering.max.messages", "200000");
+        config.create_with_context(Deliveries::default()).context("cannot make a producer")
+    }
+}
+
+/// Where librdkafka is full, acknowledgements are waited for.
+fn send(producer: &BaseProducer<Deliveries>, topic: &str, record: &Record) -> Result<()> {
+    loop {
+        let mut wanted = BaseRecord::<[u8], [u8]>::to(topic).partition(record.partition);
+        wanted.key = record.key.as_deref();
+        wanted.payload = record.value.as_deref();
+        wanted.timestamp = record.timestamp_ms;
+        match producer.send(wanted) {
+            Ok(()) => return Ok(()),
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
+                producer.poll(Duration::from_millis(100));
+            }
+            Err((error, _)) => return Err(error).context("cannot produce"),
+        }
+    }
+}
+
+/// Keeps the first failure.
+#[derive(Default)]
+struct Deliveries {
+    failure: Mutex<Option<KafkaError>>,
+}
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, _opaque: ()) {
+        if let (Err((error, _message)), Ok(mut failure)) = (result, self.failure.lock()) {
+            failure.get_or_insert_with(|| error.clone());
+        }
+    }
+}
+
+/// Reads every record of a topic, partition by partition, as `(partition, offset, value)`.
+///
+/// # Errors
+/// The broker stops answering.
+pub fn read_all(broker: &Broker, topic: &str, partitions: i32) -> Result<Vec<(i32, i64, Option<Vec<u8>>)>> {
+    let mut config = broker.client();
+    config.set("group.id", "reader").set("enable.auto.commit", "false").set("enable.partition.eof", "true");
+    let consumer: BaseConsumer = config.set("auto.offset.reset", "earliest").create()?;
+    let mut wanted = rdkafka::TopicPartitionList::new();
+    for partition in 0..partitions {
+        wanted.add_partition_offset(topic, partition, rdkafka::Offset::Beginning)?;
+    }
+    consumer.assign(&wanted)?;
+    let (mut records, mut ends) = (Vec::new(), 0);
+    while ends < partitions {
+        match consumer.poll(LIMIT) {
+            Some(Ok(record)) => {
+                records.push((record.partition(), record.offset(), record.payload().map(<[u8]>::to_vec)));
+            }
+            Some(Err(KafkaError::PartitionEOF(_))) => ends += 1,
+            Some(Err(error)) => return Err(error.into()),
+            None => bail!("the broker gave nothing for {} s", LIMIT.as_secs()),
+        }
+    }
+    records.sort_by_key(|(partition, offset, _)| (*partition, *offset));
+    Ok(records)
+}

@@ -1,0 +1,3 @@
+//! Tests with a broker.
+
+mod the_broker;
