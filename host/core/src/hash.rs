@@ -6,6 +6,7 @@ const SEED: u64 = 0x9E37_79B9_7F4A_7C15;
 const FACTOR: u64 = 0xD6E8_FEB8_6659_FD93;
 
 /// The hash of one key.
+#[inline]
 pub(crate) fn hash(key: &[u8]) -> u64 {
     let (blocks, rest) = key.as_chunks::<16>();
     let mut state = SEED ^ key.len() as u64;
@@ -47,7 +48,7 @@ mod tests {
 
     #[test]
     fn keys_of_every_length_have_their_own_hash() {
-        let bytes: Vec<u8> = (0..64).collect();
+        let bytes: Vec<u8> = (1..=64).collect();
         let zeros = [0; 64];
         let prefixes = (0..=64).flat_map(|len| [hash(&bytes[..len]), hash(&zeros[..len])]);
         // The empty prefix is there twice.

@@ -80,6 +80,7 @@ impl EncodedKeys {
     }
 
     /// The key of row `row`, which must exist.
+    #[inline]
     pub fn get(&self, row: usize) -> &[u8] {
         match &self.form {
             Form::Text(texts) if texts.is_null(row) => &[NULL],

@@ -19,6 +19,7 @@ enum Form {
 
 impl KeyBytes {
     /// The encoded key.
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
             Form::Inline { len, bytes } => &bytes[..usize::from(*len)],

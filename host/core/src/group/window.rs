@@ -48,6 +48,7 @@ pub struct WindowGroups {
 
 impl Window {
     /// The group of `key`; a new one gets the slot that `slot` makes.
+    #[inline]
     pub(super) fn entry(
         &mut self,
         key: &[u8],
@@ -69,6 +70,7 @@ impl Window {
     }
 
     /// Notes that a row at `offset` of `partition` is in this window.
+    #[inline]
     pub(super) fn contributed(&mut self, partition: i32, offset: i64) -> Result<(), GroupError> {
         let at = partition as usize;
         match self.lowest.get_mut(at) {
