@@ -10,6 +10,7 @@
 pub mod account;
 pub mod clock;
 pub mod commit;
+pub mod gate;
 pub mod group;
 mod hash;
 pub mod key;

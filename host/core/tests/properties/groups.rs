@@ -17,32 +17,33 @@ use speed_layer_core::time::WindowSpec;
 
 use crate::prng::Prng;
 
-const SIZE_US: i64 = 3_600_000_000;
+pub const SIZE_US: i64 = 3_600_000_000;
 
-#[derive(Clone)]
-struct Row {
-    symbol: Option<String>,
-    start_us: i64,
-    partition: i32,
-    offset: i64,
+pub struct Row {
+    pub symbol: Option<String>,
+    pub event_ms: i64,
+    /// Of its window.
+    pub start_us: i64,
+    pub partition: i32,
+    pub offset: i64,
 }
 
 /// What a table should hold: rows by window and key, and the lowest offsets.
 #[derive(Default, Debug, PartialEq)]
-struct Model {
-    counts: BTreeMap<(i64, Vec<u8>), i64>,
-    lowest: BTreeMap<(i64, i32), i64>,
+pub struct Model {
+    pub counts: BTreeMap<(i64, Vec<u8>), i64>,
+    pub lowest: BTreeMap<(i64, i32), i64>,
 }
 
 impl Model {
-    fn add(&mut self, row: &Row) {
+    pub fn add(&mut self, row: &Row) {
         let key = row.symbol.as_ref().map_or(vec![0xFF], |symbol| symbol.clone().into_bytes());
         *self.counts.entry((row.start_us, key)).or_default() += 1;
         let lowest = self.lowest.entry((row.start_us, row.partition)).or_insert(row.offset);
         *lowest = row.offset.min(*lowest);
     }
 
-    fn of(table: &GroupTable, windows: &[WindowGroups]) -> Self {
+    pub fn of(table: &GroupTable, windows: &[WindowGroups]) -> Self {
         let mut model = Self::default();
         for window in windows {
             assert_eq!(window.end_us, window.start_us + SIZE_US);
@@ -57,7 +58,7 @@ impl Model {
     }
 }
 
-fn encoder() -> KeyEncoder {
+pub fn encoder() -> KeyEncoder {
     let schema = Schema::new(vec![Field::new("symbol", DataType::Utf8, true)]);
     KeyEncoder::new(&schema, &["symbol".to_owned()]).unwrap()
 }
@@ -71,7 +72,7 @@ fn counts(states: &RecordBatch) -> Vec<i64> {
     states.column(0).as_primitive::<Int64Type>().values().to_vec()
 }
 
-fn table() -> GroupTable {
+pub fn table() -> GroupTable {
     let identity = count_batch(vec![0]);
     let layout = Arc::new(StateLayout::new(identity.schema()).unwrap());
     GroupTable::new(WindowSpec::new("1h".parse().unwrap()).unwrap(), layout, &identity).unwrap()
@@ -79,21 +80,21 @@ fn table() -> GroupTable {
 
 fn random_rows(prng: &mut Prng, rows: usize) -> Vec<Row> {
     let long = "a symbol that is too long to lie in the entry itself";
-    let row = |offset: usize| Row {
-        symbol: match prng.below(12) {
+    let row = |offset: usize| {
+        let symbol = match prng.below(12) {
             0 => None,
             1 => Some(format!("{long}{}", prng.below(3))),
             _ => Some(format!("S{}", prng.below(40))),
-        },
-        start_us: (prng.below(30) as i64 - 5) * SIZE_US,
-        partition: prng.below(4) as i32,
-        offset: offset as i64,
+        };
+        let start_us = (prng.below(30) as i64 - 5) * SIZE_US;
+        let (partition, offset) = (prng.below(4) as i32, offset as i64);
+        Row { symbol, event_ms: start_us / 1_000, start_us, partition, offset }
     };
     (0..rows).map(row).collect()
 }
 
 /// Counts `rows` into `table` as a plugin would, in chunks of at most `state_bytes_max`.
-fn fold(table: &mut GroupTable, rows: &[Row], selected: &[u32], state_bytes_max: usize) {
+pub fn fold(table: &mut GroupTable, rows: &[Row], selected: &[u32], state_bytes_max: usize) {
     let symbols: ArrayRef = Arc::new(rows.iter().map(|row| row.symbol.clone()).collect::<StringArray>());
     let keys = encoder().encode(&[symbols]).unwrap();
     let windows_us: Vec<i64> = rows.iter().map(|row| row.start_us).collect();
@@ -119,7 +120,7 @@ fn fold_all(table: &mut GroupTable, rows: &[Row]) {
     fold(table, rows, &(0..rows.len() as u32).collect::<Vec<u32>>(), usize::MAX);
 }
 
-fn merge(job: &mut GroupTable, worker: &GroupTable) {
+pub fn merge(job: &mut GroupTable, worker: &GroupTable) {
     let plan = job.absorb(worker).unwrap();
     let ours = counts(&job.states().gather(&plan.ours).unwrap());
     let theirs = counts(&worker.states().gather(&plan.theirs).unwrap());

@@ -2,6 +2,7 @@
 //! keys, paths, states and groups. Small cases of single rules are with their code.
 
 mod groups;
+mod job;
 mod keys;
 mod paths;
 mod prng;
