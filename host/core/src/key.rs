@@ -15,7 +15,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Date32Type, Decimal128Type, Int32Type, Int64Type, TimestampMicrosecondType, UInt32Type,
 };
-use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, RecordBatch, StringArray};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, RecordBatch, StringArray, UInt32Array};
 use arrow_schema::{ArrowError, DataType, FieldRef, Schema, SchemaRef, TimeUnit};
 
 const NULL: u8 = 0xFF;
@@ -62,6 +62,8 @@ pub struct EncodedKeys {
 enum Form {
     /// A single text column, as it came.
     Text(StringArray),
+    /// A single column of numbered texts, as it came.
+    Numbered { numbers: UInt32Array, texts: StringArray },
     /// Entry i is `data[offsets[i]..offsets[i + 1]]`.
     Packed { offsets: Vec<usize>, data: Vec<u8> },
 }
@@ -71,6 +73,7 @@ impl EncodedKeys {
     pub fn len(&self) -> usize {
         match &self.form {
             Form::Text(texts) => texts.len(),
+            Form::Numbered { numbers, .. } => numbers.len(),
             Form::Packed { offsets, .. } => offsets.len() - 1,
         }
     }
@@ -83,14 +86,31 @@ impl EncodedKeys {
     #[inline]
     pub fn get(&self, row: usize) -> &[u8] {
         match &self.form {
-            Form::Text(texts) if texts.is_null(row) => &[NULL],
-            Form::Text(texts) => {
-                let offsets = texts.value_offsets();
-                &texts.value_data()[offsets[row] as usize..offsets[row + 1] as usize]
-            }
+            Form::Text(texts) => text_key(texts, row),
+            Form::Numbered { numbers, .. } if numbers.is_null(row) => &[NULL],
+            Form::Numbered { numbers, texts } => text_key(texts, numbers.values()[row] as usize),
             Form::Packed { offsets, data } => &data[offsets[row]..offsets[row + 1]],
         }
     }
+}
+
+#[inline]
+fn text_key(texts: &StringArray, row: usize) -> &[u8] {
+    if texts.is_null(row) {
+        return &[NULL];
+    }
+    let offsets = texts.value_offsets();
+    &texts.value_data()[offsets[row] as usize..offsets[row + 1] as usize]
+}
+
+/// The keys of a single column of texts, which need no encoding.
+fn as_they_are(column: &ArrayRef) -> Option<Form> {
+    if let Some(texts) = column.as_string_opt::<i32>() {
+        return Some(Form::Text(texts.clone()));
+    }
+    let dictionary = column.as_dictionary_opt::<UInt32Type>()?;
+    let texts = dictionary.values().as_string_opt::<i32>()?.clone();
+    Some(Form::Numbered { numbers: dictionary.keys().clone(), texts })
 }
 
 impl KeyEncoder {
@@ -133,9 +153,9 @@ impl KeyEncoder {
     pub fn encode(&self, columns: &[ArrayRef]) -> Result<EncodedKeys, KeyError> {
         self.verify(columns)?;
         if let [column] = columns
-            && let Some(texts) = column.as_string_opt::<i32>()
+            && let Some(form) = as_they_are(column)
         {
-            return Ok(EncodedKeys { form: Form::Text(texts.clone()) });
+            return Ok(EncodedKeys { form });
         }
         let rows = columns.first().map_or(0, |column| column.len());
         let (mut offsets, mut data) = (Vec::with_capacity(rows + 1), Vec::with_capacity(rows * 16));

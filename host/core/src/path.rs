@@ -21,6 +21,14 @@ pub const HIVE_DEFAULT_PARTITION: &str = "__HIVE_DEFAULT_PARTITION__";
 /// Bytes that a path component may have: what file systems allow.
 pub const COMPONENT_BYTES_MAX: usize = 255;
 
+/// Bytes that a value of any type but text stays below, escaped.
+const PLAIN_VALUE_BYTES_MAX: usize = 64;
+
+const MICROS_PER_DAY: i64 = 86_400_000_000;
+
+/// Days since 1970 of the years 0001 to 9999, which every calendar here has.
+const DAYS: std::ops::RangeInclusive<i64> = -719_162..=2_932_896;
+
 /// A key that has no path, or none that could be read back.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyUnpathable {
@@ -130,7 +138,7 @@ pub fn unpathable_rows(names: &[String], columns: &[ArrayRef]) -> Vec<(u32, KeyU
     let mut refused = Vec::new();
     for (name, column) in names.iter().zip(columns) {
         let doubtful = doubtful_rows(name, column);
-        refused.extend(doubtful.filter_map(|row| {
+        refused.extend(doubtful.into_iter().filter_map(|row| {
             let text = text_of(name, column, row);
             let reason = text.and_then(|text| component(name, text.as_deref())).err()?;
             Some((row as u32, reason))
@@ -142,22 +150,54 @@ pub fn unpathable_rows(names: &[String], columns: &[ArrayRef]) -> Vec<(u32, KeyU
 }
 
 /// Rows that have to be looked at one by one.
-fn doubtful_rows<'a>(name: &str, column: &'a ArrayRef) -> Box<dyn Iterator<Item = usize> + 'a> {
-    let plain_bytes_max = COMPONENT_BYTES_MAX.saturating_sub(escape(name).len() + 1) / 3;
-    let is_doubtful = move |texts: &StringArray, row: usize| {
-        let bytes = texts.value_length(row) as usize;
-        bytes == 0 || bytes > plain_bytes_max || bytes == HIVE_DEFAULT_PARTITION.len()
-    };
-    match column.data_type() {
-        DataType::Utf8 => {
-            let texts = column.as_string::<i32>();
-            Box::new((0..texts.len()).filter(move |row| is_doubtful(texts, *row)))
-        }
-        DataType::Boolean | DataType::Int32 | DataType::Int64 if plain_bytes_max > 20 => {
-            Box::new(std::iter::empty())
-        }
-        _ => Box::new(0..column.len()),
+fn doubtful_rows(name: &str, column: &ArrayRef) -> Vec<usize> {
+    let value_bytes_max = COMPONENT_BYTES_MAX.saturating_sub(escape(name).len() + 1);
+    if value_bytes_max < PLAIN_VALUE_BYTES_MAX {
+        return (0..column.len()).collect();
     }
+    match column.data_type() {
+        DataType::Utf8 => doubtful_texts(column.as_string(), value_bytes_max),
+        DataType::Dictionary(_, _) => doubtful_numbered(column, value_bytes_max),
+        DataType::Date32 => {
+            let days = column.as_primitive::<Date32Type>().values();
+            rows_where(days.len(), |row| !DAYS.contains(&i64::from(days[row])))
+        }
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            let micros = column.as_primitive::<TimestampMicrosecondType>().values();
+            rows_where(micros.len(), |row| !DAYS.contains(&micros[row].div_euclid(MICROS_PER_DAY)))
+        }
+        DataType::Boolean | DataType::Int32 | DataType::Int64 | DataType::Decimal128(_, _) => Vec::new(),
+        _ => (0..column.len()).collect(),
+    }
+}
+
+/// A text that stays in bounds even if every byte is escaped, and is neither empty nor
+/// as long as the default name, is plainly well.
+fn doubtful_texts(texts: &StringArray, value_bytes_max: usize) -> Vec<usize> {
+    rows_where(texts.len(), |row| {
+        let bytes = texts.value_length(row) as usize;
+        bytes == 0 || bytes * 3 > value_bytes_max || bytes == HIVE_DEFAULT_PARTITION.len()
+    })
+}
+
+/// Looks at each text once, however often it occurs.
+fn doubtful_numbered(column: &ArrayRef, value_bytes_max: usize) -> Vec<usize> {
+    let Some(dictionary) = column.as_dictionary_opt::<UInt32Type>() else {
+        return (0..column.len()).collect();
+    };
+    let Some(texts) = dictionary.values().as_string_opt::<i32>() else {
+        return (0..column.len()).collect();
+    };
+    let doubtful = doubtful_texts(texts, value_bytes_max);
+    if doubtful.is_empty() {
+        return doubtful;
+    }
+    let numbers = dictionary.keys().values();
+    rows_where(numbers.len(), |row| doubtful.binary_search(&(numbers[row] as usize)).is_ok())
+}
+
+fn rows_where(rows: usize, is_doubtful: impl Fn(usize) -> bool) -> Vec<usize> {
+    (0..rows).filter(|row| is_doubtful(*row)).collect()
 }
 
 /// A key value as the path has it; `None` is null.

@@ -51,20 +51,22 @@ pub enum ImportError {
 
 impl GroupTable {
     /// The groups as batches of at most about `state_bytes_max` bytes of states each,
-    /// ordered by window and then key; none when there is no group. The columns:
-    /// the window's start, the encoded key, and the state's.
+    /// ordered by window and then key; none when there is no group, and a single one
+    /// for `usize::MAX`. The columns: the window's start, the encoded key, and the
+    /// state's.
     ///
     /// # Errors
-    /// One state exceeds 2 GiB.
+    /// The values of one column exceed 2 GiB in a batch.
     pub fn export(&self, state_bytes_max: usize) -> Result<Vec<RecordBatch>, GroupError> {
-        let mut batches = Vec::new();
-        for window in self.groups() {
-            for range in chunk_ranges(&self.states, &window.slots, state_bytes_max) {
-                let keys = &window.keys[range.clone()];
-                batches.push(self.batch(window.start_us, keys, &window.slots[range])?);
-            }
-        }
-        Ok(batches)
+        let windows = self.groups();
+        let starts: Vec<i64> =
+            windows.iter().flat_map(|window| window.slots.iter().map(|_| window.start_us)).collect();
+        let slots: Vec<u32> = windows.iter().flat_map(|window| window.slots.iter().copied()).collect();
+        let keys: Vec<KeyBytes> = windows.into_iter().flat_map(|window| window.keys).collect();
+        chunk_ranges(&self.states, &slots, state_bytes_max)
+            .into_iter()
+            .map(|range| self.batch(&starts[range.clone()], &keys[range.clone()], &slots[range]))
+            .collect()
     }
 
     /// The columns of an exported batch.
@@ -75,8 +77,8 @@ impl GroupTable {
         Arc::new(Schema::new(fields))
     }
 
-    fn batch(&self, start_us: i64, keys: &[KeyBytes], slots: &[u32]) -> Result<RecordBatch, GroupError> {
-        let starts: ArrayRef = Arc::new(Int64Array::from_value(start_us, slots.len()));
+    fn batch(&self, starts: &[i64], keys: &[KeyBytes], slots: &[u32]) -> Result<RecordBatch, GroupError> {
+        let starts: ArrayRef = Arc::new(Int64Array::from_iter_values(starts.iter().copied()));
         let keys: ArrayRef = Arc::new(BinaryArray::from_iter_values(keys.iter().map(KeyBytes::as_bytes)));
         let states = self.states.gather(slots)?;
         let columns = [starts, keys].into_iter().chain(states.columns().iter().cloned()).collect();

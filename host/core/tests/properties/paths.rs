@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::UInt32Type;
 use arrow_array::{
-    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray,
-    TimestampMicrosecondArray,
+    ArrayRef, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Int64Array, RecordBatch,
+    StringArray, TimestampMicrosecondArray,
 };
 use arrow_schema::{Field, Schema};
 use speed_layer_core::path::{
@@ -116,6 +118,14 @@ fn the_rows_without_a_path_are_found() {
     };
     assert_eq!(rows(std::slice::from_ref(&column)), [1, 3, 4]);
     assert_eq!(rows(&[column.slice(0, 1)]), [0; 0]);
+    let numbered: DictionaryArray<UInt32Type> = column.as_string::<i32>().iter().collect();
+    assert_eq!(rows(&[Arc::new(numbered)]), [1, 3, 4]);
+    assert_eq!(rows(&[Arc::new(Date32Array::from(vec![Some(0), Some(i32::MAX), None]))]), [1]);
+    let instants = vec![i64::MIN, 0, i64::MAX, -62_135_596_800_000_000];
+    assert_eq!(rows(&[Arc::new(TimestampMicrosecondArray::from(instants))]), [0, 2]);
+    assert_eq!(unpathable_rows(&["k".repeat(253)], &[Arc::new(Int64Array::from(vec![0; 3]))]), []);
+    let too_wide = unpathable_rows(&["k".repeat(253)], &[Arc::new(Int64Array::from(vec![5, 10]))]);
+    assert_eq!(too_wide.iter().map(|(row, _)| *row).collect::<Vec<u32>>(), [1]);
     let other: ArrayRef = Arc::new(StringArray::from(vec!["", "", "x", "x", "x", "x"]));
     assert_eq!(rows(&[column, other]), [0, 1, 3, 4]);
 }
