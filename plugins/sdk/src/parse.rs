@@ -4,7 +4,9 @@
 //! means is the plugin's business.
 
 use crate::bindings::parse::exports::speed_layer::plugin::parse as contract;
-use crate::columns::{bit, bytes_at};
+use std::ops::Range;
+
+use crate::columns::bit;
 use crate::config::Config;
 use crate::rejects::RejectsBuilder;
 use crate::types::{Batch, Column, Context, Failure, Refusal};
@@ -72,15 +74,21 @@ impl<'a> RawValues<'a> {
     /// The bytes of a record's value; none for a tombstone.
     #[inline]
     pub fn get(&self, record: usize) -> Option<&'a [u8]> {
-        let is_there = self.0.validity.as_ref().is_none_or(|validity| bit(validity, record));
-        is_there.then(|| bytes_at(&self.0.bytes, record))
+        self.range(record).map(|range| &self.packed()[range])
     }
 
-    /// The bytes of all records, and where those of one are.
+    /// Where a record's value is in [`RawValues::packed`]; none for a tombstone.
     #[inline]
-    pub fn packed(&self, record: usize) -> (&'a [u8], std::ops::Range<usize>) {
+    pub fn range(&self, record: usize) -> Option<Range<usize>> {
+        let is_there = self.0.validity.as_ref().is_none_or(|validity| bit(validity, record));
         let offsets = &self.0.bytes.offsets;
-        (&self.0.bytes.data, offsets[record] as usize..offsets[record + 1] as usize)
+        is_there.then(|| offsets[record] as usize..offsets[record + 1] as usize)
+    }
+
+    /// The bytes of all values, one after the other.
+    #[inline]
+    pub fn packed(&self) -> &'a [u8] {
+        &self.0.bytes.data
     }
 }
 
