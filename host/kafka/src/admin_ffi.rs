@@ -53,16 +53,15 @@ pub(crate) struct ListedOffset {
     pub leader_epoch: i32,
 }
 
-/// A topic as the brokers describe it.
-#[derive(Debug)]
-pub(crate) struct Described {
-    /// As Kafka's tools print it; `None` from brokers older than topic ids.
-    pub id: Option<String>,
-    pub partitions: Vec<i32>,
+/// The controller as of the last answer from a broker; negative when none is known.
+pub(crate) fn known_controller(client: &Client) -> i32 {
+    // SAFETY: the client is valid; no wait.
+    unsafe { rd::rd_kafka_controllerid(client.client().native_ptr(), 0) }
 }
 
-/// Asks for a topic's id and partitions.
-pub(crate) fn describe_topic(client: &Client, topic: &CStr, timeout_ms: i32) -> Result<Described, Told> {
+/// Asks the controller for a topic's id, as Kafka's tools print it; `None` from brokers
+/// older than topic ids.
+pub(crate) fn topic_id(client: &Client, topic: &CStr, timeout_ms: i32) -> Result<Option<String>, Told> {
     let call = Call::new(client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout_ms)?;
     let mut names = [topic.as_ptr()];
     // SAFETY: the names are copied into the collection, which lives until after the request
@@ -80,10 +79,7 @@ pub(crate) fn describe_topic(client: &Client, topic: &CStr, timeout_ms: i32) -> 
         let topics = array(|count| rd::rd_kafka_DescribeTopics_result_topics(result, count));
         let Some(description) = topics.first().copied() else { return Err(no_answer()) };
         error_of(rd::rd_kafka_TopicDescription_error(description))?;
-        let partitions = array(|count| rd::rd_kafka_TopicDescription_partitions(description, count));
-        let number = |info: &*const _| rd::rd_kafka_TopicPartitionInfo_partition(*info);
-        let id = topic_id(rd::rd_kafka_TopicDescription_topic_id(description));
-        Ok(Described { id, partitions: partitions.iter().map(number).collect() })
+        Ok(id_text(rd::rd_kafka_TopicDescription_topic_id(description)))
     }
 }
 
@@ -109,7 +105,7 @@ pub(crate) fn list_offsets(
         rd::rd_kafka_topic_partition_list_destroy(list);
     }
     let event = call.answer(timeout_ms)?;
-    // SAFETY: as in `describe_topic`.
+    // SAFETY: as in `topic_id`.
     unsafe {
         let result = rd::rd_kafka_event_ListOffsets_result(event.raw.as_ptr());
         let infos = array(|count| rd::rd_kafka_ListOffsets_result_infos(result, count));
@@ -141,7 +137,7 @@ pub(crate) fn create_topic(
         rd::rd_kafka_NewTopic_destroy(new);
     }
     let event = call.answer(timeout_ms)?;
-    // SAFETY: as in `describe_topic`.
+    // SAFETY: as in `topic_id`.
     unsafe {
         let result = rd::rd_kafka_event_CreateTopics_result(event.raw.as_ptr());
         let topics = array(|count| rd::rd_kafka_CreateTopics_result_topics(result, count));
@@ -244,7 +240,7 @@ unsafe fn take_error(error: *mut rd::rd_kafka_error_t) -> Result<(), Told> {
 
 /// # Safety
 /// `id` is null or valid.
-unsafe fn topic_id(id: *const rd::rd_kafka_Uuid_t) -> Option<String> {
+unsafe fn id_text(id: *const rd::rd_kafka_Uuid_t) -> Option<String> {
     // SAFETY: by the caller's promise; the text belongs to the id.
     unsafe {
         let is_known = !id.is_null()

@@ -2,10 +2,11 @@
 //! their offsets. It only asks, and never makes a topic by asking; what the facts mean
 //! for a stored position is `positions`' business.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
+use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 
 use crate::admin_ffi::{self, Asked, ListedOffset};
@@ -71,16 +72,13 @@ impl Broker {
     /// No broker, no such topic, no access: each its own.
     pub fn topic_facts(&self, topic: &str) -> Result<TopicFacts, BrokerError> {
         let name = self.name(topic)?;
-        let described = admin_ffi::describe_topic(&self.client, &name, self.timeout_c())
-            .map_err(|told| self.error("describing", topic, told))?;
-        let mut numbers = described.partitions;
-        numbers.sort_unstable();
+        let (numbers, id) = self.describe(topic, &name)?;
         let starts = self.ask(topic, &name, &numbers, Asked::LogStart)?;
         let stables = self.ask(topic, &name, &numbers, Asked::LastStable)?;
         let ends = self.ask(topic, &name, &numbers, Asked::HighWatermark)?;
         let triples = starts.iter().zip(&stables).zip(&ends);
         let partitions = triples.map(|((start, stable), end)| facts(start, stable, end)).collect();
-        Ok(TopicFacts { topic: topic.to_owned(), id: described.id, partitions })
+        Ok(TopicFacts { topic: topic.to_owned(), id, partitions })
     }
 
     /// As `topic_facts`, but a missing topic (or one not yet led by any broker) is waited
@@ -134,6 +132,28 @@ impl Broker {
         admin_ffi::create_topic(&self.client, &name, partitions, replicas, self.timeout_c())
             .map_err(|told| self.error("creating", topic, told))?;
         self.wait_for_topic(topic, Duration::from_millis(self.timeout_ms), &|| true).map(|_| ())
+    }
+
+    /// A topic's partitions in ascending order, and its id.
+    fn describe(&self, topic: &str, name: &CStr) -> Result<(Vec<i32>, Option<String>), BrokerError> {
+        let failed = |told| self.error("describing", topic, told);
+        let timeout = Duration::from_millis(self.timeout_ms);
+        let metadata =
+            self.client.fetch_metadata(Some(topic), timeout).map_err(|error| failed(told(&error)))?;
+        let mut numbers = Vec::new();
+        for described in metadata.topics() {
+            if let Some(code) = described.error() {
+                let code = RDKafkaErrorCode::from(code);
+                return Err(failed(Told { code, reason: code.to_string() }));
+            }
+            numbers.extend(described.partitions().iter().map(|partition| partition.id()));
+        }
+        numbers.sort_unstable();
+        // The mock cluster has no controller, and so no ids.
+        let controller = admin_ffi::known_controller(&self.client);
+        let has_controller = metadata.brokers().iter().any(|broker| broker.id() == controller);
+        let ask = || admin_ffi::topic_id(&self.client, name, self.timeout_c()).map_err(failed);
+        Ok((numbers, if has_controller { ask()? } else { None }))
     }
 
     /// The offsets in the order of `partitions`.
@@ -193,6 +213,11 @@ impl Broker {
             _ => BrokerError::Request { what, topic, brokers, reason },
         }
     }
+}
+
+fn told(error: &KafkaError) -> Told {
+    let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+    Told { code, reason: error.to_string() }
 }
 
 fn is_unreachable(code: RDKafkaErrorCode) -> bool {

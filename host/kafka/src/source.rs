@@ -11,6 +11,7 @@ mod position;
 
 use std::ffi::CString;
 use std::sync::{Arc, Mutex, TryLockError};
+use std::time::Duration;
 
 use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::KafkaError;
@@ -24,6 +25,9 @@ use crate::config::Connection;
 use crate::consume_ffi::{self, Client, Start, WorkerQueue};
 use crate::context::Context;
 use crate::error::{Place, SourceError, fatal_for_source};
+
+/// A seek is settled inside this process; it takes this long only when that is stuck.
+const SEEK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A partition and the part of it to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,24 +102,6 @@ impl Source {
         self.queues.iter().for_each(|queue| queue.wake());
     }
 
-    /// Stops fetching these partitions. A feed may still give out the up to 1,024 messages
-    /// that it has in hand.
-    ///
-    /// # Errors
-    /// When the client is shutting down.
-    pub fn pause(&self, partitions: &[i32]) -> Result<(), SourceError> {
-        self.shared.pause(partitions)
-    }
-
-    /// Goes on fetching after the last message given out.
-    ///
-    /// # Errors
-    /// When the client is shutting down.
-    pub fn resume(&self, partitions: &[i32]) -> Result<(), SourceError> {
-        let list = self.shared.list(partitions.iter().map(|partition| (*partition, Offset::Invalid)))?;
-        self.shared.client.resume(&list).map_err(|error| self.shared.client_error(&error))
-    }
-
     /// Sends next offsets (partition, offset) to the group, without waiting; they are for
     /// lag monitors and are never read back. A refusal is logged.
     ///
@@ -186,6 +172,19 @@ impl Shared {
         self.client.pause(&list).map_err(|error| self.client_error(&error))
     }
 
+    /// Resumes at the offsets given: librdkafka's own idea of where the application stands
+    /// is one too far after the end of a partition was heard through a batch.
+    pub(crate) fn resume_at(&self, next_offsets: &[(i32, i64)]) -> Result<(), SourceError> {
+        let entry = |(partition, offset): &(i32, i64)| (*partition, Offset::Offset(*offset));
+        let list = self.list(next_offsets.iter().map(entry))?;
+        let failed = |error: &KafkaError| self.client_error(error);
+        let list = self.client.seek_partitions(list, SEEK_TIMEOUT).map_err(|error| failed(&error))?;
+        for entry in list.elements() {
+            entry.error().map_err(|error| failed(&error))?;
+        }
+        self.client.resume(&list).map_err(|error| failed(&error))
+    }
+
     /// Serves log lines, errors and commit answers, unless another thread is at it.
     pub(crate) fn serve_events(&self) -> Result<(), SourceError> {
         let _serving = match self.serving.try_lock() {
@@ -193,7 +192,7 @@ impl Shared {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return Ok(()),
         };
-        while let Some(event) = self.client.poll(std::time::Duration::ZERO) {
+        while let Some(event) = self.client.poll(Duration::ZERO) {
             if let Err(error) = event {
                 self.judge(&error)?;
             }

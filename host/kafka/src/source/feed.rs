@@ -94,6 +94,26 @@ impl Feed {
         })
     }
 
+    /// Stops fetching these partitions of this feed. Up to 1,024 messages that are in hand
+    /// are still given out.
+    ///
+    /// # Errors
+    /// When the client is shutting down.
+    pub fn pause(&self, partitions: &[i32]) -> Result<(), SourceError> {
+        self.shared.pause(partitions)
+    }
+
+    /// Goes on with these partitions of this feed after the last record given out.
+    ///
+    /// # Errors
+    /// When the client is shutting down.
+    pub fn resume(&self, partitions: &[i32]) -> Result<(), SourceError> {
+        let asked = |tracked: &&Tracked| partitions.contains(&tracked.position.partition);
+        let next = |tracked: &Tracked| (tracked.position.partition, tracked.position.next_offset);
+        let next_offsets: Vec<_> = self.tracked.iter().filter(asked).map(next).collect();
+        self.shared.resume_at(&next_offsets)
+    }
+
     /// Whether every partition is at its end.
     pub fn is_at_end(&self) -> bool {
         self.tracked.iter().all(|tracked| tracked.position.at_end)
