@@ -110,6 +110,8 @@ pub mod plan;
 pub mod rejects;
 pub mod schema;
 pub mod slot;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
 pub mod transform;
 
 pub use bindings::parse::speed_layer::plugin::{host, types};

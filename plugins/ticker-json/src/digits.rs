@@ -174,7 +174,7 @@ mod tests {
             let (whole, part) = (middle >> scale, middle & ((1 << scale) - 1));
             check(&format!(
                 "{whole}.{:0width$}",
-                part * 10u64.pow(scale as u32) >> scale,
+                (part * 10u64.pow(scale as u32)) >> scale,
                 width = scale as usize
             ));
         }

@@ -29,11 +29,11 @@
 
 mod digits;
 pub mod fault;
-pub mod fields;
-pub mod general;
+mod fields;
+mod general;
 mod numbers;
 mod quick;
-pub mod rows;
+mod rows;
 mod shape;
 mod strings;
 mod words;

@@ -74,11 +74,6 @@ impl Rows {
         Rows { columns: kinds.map(cells).collect(), rows: 0, unescaped: vec![] }
     }
 
-    /// How many rows were kept.
-    pub fn len(&self) -> usize {
-        self.rows
-    }
-
     /// Keeps the row that was written.
     #[inline]
     pub fn keep(&mut self) {

@@ -41,7 +41,7 @@ fn every_type_is_read_and_refused() {
     check(r#"{"at":7,"level":3.5e38,"count":1,"ok":false,"note":""}"#, too_large);
     let number = reject(
         "wrong-type",
-        "in the field \"ok\" at byte 35: expected true or false, found `0,\"note\":\"\"}`",
+        "in the field \"ok\" at byte 36: expected true or false, found `0,\"note\":\"\"}`",
     );
     check(r#"{"at":7,"level":0.1,"count":1,"ok": 0,"note":""}"#, number);
     let missing = reject("missing-event-time", "the field \"at\", the event time, is missing or null");

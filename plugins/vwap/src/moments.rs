@@ -1,12 +1,12 @@
 //! An accumulator of its own: weight, weighted mean and weighted squares about the mean.
 //!
 //! The squares are kept about the running mean (West's update, Chan's merge), never as a
-//! difference of two large sums, so prices far from zero with a small spread keep their
-//! digits.
+//! difference of two large sums, and the mean as its distance from one of the values. So
+//! prices far from zero with a small spread keep their digits.
 
 use speed_layer_sdk::prelude::*;
 
-/// The weighted mean and spread of one column by the weights of another. Three words of state.
+/// The weighted mean and spread of one column by the weights of another. Four words of state.
 #[derive(Clone, Debug)]
 pub struct WeightedMoments {
     value: String,
@@ -20,25 +20,30 @@ impl WeightedMoments {
     }
 }
 
-/// The state of one group; without rows all three are 0.
+/// The state of one group; without rows all are 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Moments {
     weight: f64,
-    mean: f64,
+    /// One of the values.
+    origin: f64,
+    /// The mean less the origin.
+    offset: f64,
+    /// The weighted sum of squared distances from the mean.
     squares: f64,
 }
 
 impl Moments {
     #[inline]
     fn with(self, value: f64, weight: f64) -> Moments {
-        let total = self.weight + weight;
-        let delta = value - self.mean;
-        let shift = delta * (weight / total);
-        Moments {
-            weight: total,
-            mean: self.mean + shift,
-            squares: self.squares + self.weight * delta * shift,
+        if self.weight == 0.0 {
+            return Moments { weight, origin: value, offset: 0.0, squares: 0.0 };
         }
+        let total = self.weight + weight;
+        let distance = value - self.origin;
+        let delta = distance - self.offset;
+        let offset = self.offset + delta * (weight / total);
+        let squares = self.squares + weight * delta * (distance - offset);
+        Moments { weight: total, offset, squares, ..self }
     }
 
     fn merged(self, other: Moments) -> Moments {
@@ -49,13 +54,14 @@ impl Moments {
             return other;
         }
         let total = self.weight + other.weight;
-        let delta = other.mean - self.mean;
+        let delta = (other.origin - self.origin) + (other.offset - self.offset);
         let shift = delta * (other.weight / total);
-        Moments {
-            weight: total,
-            mean: self.mean + shift,
-            squares: self.squares + other.squares + self.weight * delta * shift,
-        }
+        let squares = self.squares + other.squares + self.weight * delta * shift;
+        Moments { weight: total, offset: self.offset + shift, squares, ..self }
+    }
+
+    fn mean(self) -> f64 {
+        self.origin + self.offset
     }
 
     fn deviation(self) -> f64 {
@@ -63,41 +69,53 @@ impl Moments {
     }
 }
 
-/// The three columns of the state, to change.
+/// The columns of the state, to change.
 struct States<'a> {
     weight: &'a mut [f64],
-    mean: &'a mut [f64],
+    origin: &'a mut [f64],
+    offset: &'a mut [f64],
     squares: &'a mut [f64],
 }
 
 impl<'a> States<'a> {
     fn of(state: &'a mut [Column]) -> Result<Self, Failure> {
-        let [weight, mean, squares] = state else {
-            return Err(Failure::StopJob("the state of weighted moments has three columns".into()));
+        let [weight, origin, offset, squares] = state else {
+            return Err(Failure::StopJob("the state of weighted moments has four columns".into()));
         };
         Ok(States {
             weight: values_mut(&mut weight.data)?,
-            mean: values_mut(&mut mean.data)?,
+            origin: values_mut(&mut origin.data)?,
+            offset: values_mut(&mut offset.data)?,
             squares: values_mut(&mut squares.data)?,
         })
     }
 
     #[inline]
     fn change(&mut self, group: usize, next: impl FnOnce(Moments) -> Moments) {
-        let state =
-            Moments { weight: self.weight[group], mean: self.mean[group], squares: self.squares[group] };
-        let state = next(state);
-        (self.weight[group], self.mean[group], self.squares[group]) =
-            (state.weight, state.mean, state.squares);
+        let state = next(Moments {
+            weight: self.weight[group],
+            origin: self.origin[group],
+            offset: self.offset[group],
+            squares: self.squares[group],
+        });
+        self.weight[group] = state.weight;
+        self.origin[group] = state.origin;
+        self.offset[group] = state.offset;
+        self.squares[group] = state.squares;
     }
 }
 
 /// The states of all groups, to read.
 fn read(state: &[Column]) -> Result<impl Iterator<Item = Moments> + '_, Failure> {
-    let [weight, mean, squares] = [0, 1, 2].map(|column| View::<f64>::of(&state[column]));
-    let (weight, mean, squares) = (weight?.values(), mean?.values(), squares?.values());
-    let rows = weight.iter().zip(mean).zip(squares);
-    Ok(rows.map(|((&weight, &mean), &squares)| Moments { weight, mean, squares }))
+    let column = |number: usize| View::<f64>::of(&state[number]).map(|view| view.values());
+    let (weight, origin, offset, squares) = (column(0)?, column(1)?, column(2)?, column(3)?);
+    let moments = |group: usize| Moments {
+        weight: weight[group],
+        origin: origin[group],
+        offset: offset[group],
+        squares: squares[group],
+    };
+    Ok((0..weight.len()).map(moments))
 }
 
 /// Whether a weight counts.
@@ -113,7 +131,7 @@ impl Accumulator for WeightedMoments {
 
     fn state(&self) -> Vec<StateColumn> {
         let zero = |suffix| StateColumn::from(suffix, DataType::F64, ColumnData::F64(vec![0.0]));
-        ["weight", "mean", "squares"].map(zero).to_vec()
+        ["weight", "origin", "offset", "squares"].map(zero).to_vec()
     }
 
     fn outputs(&self, name: &str) -> Vec<Field> {
@@ -140,11 +158,11 @@ impl Accumulator for WeightedMoments {
     }
 
     fn finish(&self, state: &[Column], _: &Closing<'_>, _: &mut Notes) -> Result<Vec<Column>, Failure> {
-        let [mut means, mut deviations, mut weights] =
-            [const { None }; 3].map(|_: Option<()>| Builder::<f64>::default());
+        let (mut means, mut deviations, mut weights) =
+            <(Builder<f64>, Builder<f64>, Builder<f64>)>::default();
         for state in read(state)? {
             let state = (state.weight > 0.0).then_some(state);
-            means.push(state.map(|state| state.mean));
+            means.push(state.map(Moments::mean));
             deviations.push(state.map(Moments::deviation));
             weights.push(state.map(|state| state.weight));
         }
