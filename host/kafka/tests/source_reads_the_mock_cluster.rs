@@ -97,10 +97,13 @@ fn a_batch_is_cut_at_its_bytes_and_an_oversized_record_comes_alone() {
     assert!(batches.iter().all(fits), "{batches:?}");
 }
 
+/// A record's key and value.
+type Shape = (Option<&'static [u8]>, Option<&'static [u8]>);
+
 #[test]
 fn tombstones_empty_values_and_missing_keys_stay_apart() {
     let stand = Stand::new("shapes", 1);
-    let shapes: [(Option<&[u8]>, Option<&[u8]>); 5] = [
+    let shapes: [Shape; 5] = [
         (None, None),
         (Some(b""), Some(b"")),
         (Some(b"k"), None),
