@@ -142,11 +142,14 @@ impl ProducerContext for Deliveries {
     }
 }
 
-/// Reads every record of a topic, partition by partition, as `(partition, offset, value)`.
+/// A partition, an offset, and the value that lies there; None is a tombstone.
+pub type Read = (i32, i64, Option<Vec<u8>>);
+
+/// Reads every record of a topic, partition by partition.
 ///
 /// # Errors
 /// The broker stops answering.
-pub fn read_all(broker: &Broker, topic: &str, partitions: i32) -> Result<Vec<(i32, i64, Option<Vec<u8>>)>> {
+pub fn read_all(broker: &Broker, topic: &str, partitions: i32) -> Result<Vec<Read>> {
     let mut config = broker.client();
     config.set("group.id", "reader").set("enable.auto.commit", "false").set("enable.partition.eof", "true");
     let consumer: BaseConsumer = config.set("auto.offset.reset", "earliest").create()?;

@@ -13,13 +13,19 @@ use crate::{guests, prerequisites};
 pub fn all(preference: Preference) -> Result<()> {
     prerequisites::ensure(&prerequisites::FOR_BUILDING)?;
     let toolchain = wasm::ensure(preference)?;
-    step("building the host", || {
-        run(cargo(root()).args(["build", "--release", "--package", "speed-layer"]))
-    })?;
+    step("building the host", || run(&mut host_build()))?;
     for guests in guests::all() {
         step(&format!("building and packing {}", guests.name()), || guests.build(&toolchain))?;
     }
     Ok(())
+}
+
+/// With `--workspace` and the examples cargo chooses the features of dependencies as it does for the tests.
+/// Without, `cargo xtask test` would compile wasmtime, and much else, twice.
+fn host_build() -> Command {
+    let mut build = cargo(root());
+    build.args(["build", "--release", "--workspace", "--bins", "--examples"]);
+    build
 }
 
 /// Builds, then runs the host's own demonstration; gives back its exit code.
