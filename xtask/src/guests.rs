@@ -1,8 +1,8 @@
 //! Guests: crates built for wasm32 and packed into components by the product's own `host plugin pack`.
 //!
 //! A guest is a folder of a guest workspace whose manifest asks for a `cdylib`; so a new plugin needs no
-//! change here. Cargo decides what to rebuild; a component is packed again when it is older than its core
-//! module or than the packer.
+//! change here. Cargo decides what to rebuild; a component is packed again when its core module changed
+//! or the packer is newer.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -74,15 +74,24 @@ impl Guests {
         Ok(folders)
     }
 
+    /// A copy of what was packed last tells whether the module changed: its age does not, since cargo brings
+    /// back an old file when the compiler is changed and changed back.
     fn pack(&self, folder: &Path) -> Result<()> {
         let file = module_file(folder);
-        let module = self.build.join(WASM_TARGET).join("release").join(&file);
-        let component = self.components.join(&file);
-        if modified(&component)? > modified(&module)?.max(modified(&host())?) {
+        let module = fs::read(self.build.join(WASM_TARGET).join("release").join(&file))
+            .with_context(|| format!("the build left no {file}; is the package named as its folder?"))?;
+        let (component, packed) = (self.components.join(&file), self.build.join("packed").join(&file));
+        let same = fs::read(&packed).is_ok_and(|last| last == module);
+        if same && modified(&component)? > modified(&host())? {
             return Ok(());
         }
+        fs::create_dir_all(self.build.join("packed"))?;
+        fs::write(&packed, &module).with_context(|| format!("cannot write {}", packed.display()))?;
         let mut pack = Command::new(host());
-        process::run(pack.args(["plugin", "pack"]).arg(&module).arg("-o").arg(&component))
+        process::run(pack.args(["plugin", "pack"]).arg(&packed).arg("-o").arg(&component)).inspect_err(|_| {
+            // Otherwise the next build would take the failed packing for done.
+            let _ = fs::remove_file(&packed);
+        })
     }
 }
 
