@@ -1,0 +1,99 @@
+//! The command line: what can be said, and which exit code an answer has.
+//!
+//! 0: done, also after a signal. 1: it could not be done. 2: it was said wrongly.
+
+mod completions;
+mod demo;
+mod plugin;
+mod produce;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::config::ConfigError;
+use crate::logs;
+
+/// Speed Layer: streams Kafka topics through WebAssembly plugins into Parquet.
+#[derive(Debug, Parser)]
+#[command(name = "host", version, about, max_term_width = 100, propagate_version = true)]
+#[command(after_help = EXAMPLES)]
+pub struct Cli {
+    /// How logs are written to stderr
+    #[arg(long, global = true, value_enum, default_value = "human", value_name = "FORMAT")]
+    log_format: LogFormat,
+    /// Which logs are written: error, warn, info, debug, trace, or a filter such as info,speed_layer=debug
+    #[arg(long, global = true, env = "SPEED_LAYER_LOG", default_value = "info", value_name = "FILTER")]
+    log: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Human,
+    Json,
+}
+
+const EXAMPLES: &str = "Examples:
+  host demo
+  host run pipeline.toml
+  host run --brokers localhost:9092 --topic crypto-prices --parse ticker_json.wasm \\
+      --transform ticker_time.wasm --aggregate ohlcv.wasm --output out/daily --checkpoint checkpoint
+  host produce --brokers localhost:9092 --topic crypto-prices --from synthetic --count 100000
+  host plugin inspect ohlcv.wasm";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a job: read a topic, aggregate it in windows, write Parquet
+    Run(Box<run::RunArgs>),
+    /// Write ticks or a file's lines to a topic
+    Produce(produce::ProduceArgs),
+    /// Look at plugins and make them
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
+    /// Run the whole pipeline on a Kafka inside this process
+    Demo(demo::DemoArgs),
+    /// Print the completions of a shell
+    Completions(completions::CompletionsArgs),
+}
+
+/// Runs what the command line says.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Err(problem) = logs::start(&cli.log, cli.log_format == LogFormat::Json) {
+        eprintln!("error: --log {}: {problem}", cli.log);
+        return ExitCode::from(2);
+    }
+    match cli.command.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(if error.is::<ConfigError>() { 2 } else { 1 })
+        }
+    }
+}
+
+impl Command {
+    fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Run(args) => run::run(*args),
+            Self::Produce(args) => produce::run(&args),
+            Self::Plugin(command) => plugin::run(command),
+            Self::Demo(args) => demo::run(&args),
+            Self::Completions(args) => completions::run(&args),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cli;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

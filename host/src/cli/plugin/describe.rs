@@ -1,0 +1,172 @@
+//! What `host plugin inspect` shows, once as JSON and from that as text.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use serde_json::{Value, json};
+use speed_layer_plugin::{Mode, Need, Origin, ParseDescription, Plugin, Stage};
+
+/// Everything about `plugin` with `config`, as JSON.
+///
+/// # Errors
+/// When the plugin refuses the configuration.
+pub fn report(plugin: &Plugin, config: &Value) -> anyhow::Result<Value> {
+    let mut report = json!({
+        "name": plugin.id().name,
+        "stage": stage_name(plugin.stage()),
+        "contract": plugin.contract(),
+        "digest": plugin.id().digest.to_string(),
+        "bytes": plugin.component_bytes(),
+        "imports": plugin.imports(),
+        "config": config,
+    });
+    let details = match plugin.stage() {
+        Stage::Parse => parse(&plugin.describe_parse(&config.to_string())?),
+        Stage::Transform => transform(plugin, config)?,
+        Stage::Aggregate => aggregate(plugin, config)?,
+    };
+    if let (Value::Object(report), Value::Object(details)) = (&mut report, details) {
+        report.extend(details);
+    }
+    Ok(report)
+}
+
+fn stage_name(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Parse => "parse",
+        Stage::Transform => "transform",
+        Stage::Aggregate => "aggregate",
+    }
+}
+
+fn parse(description: &ParseDescription) -> Value {
+    let reads = &description.reads;
+    let all = [
+        ("key", reads.key),
+        ("value", reads.value),
+        ("headers", reads.headers),
+        ("timestamp", reads.timestamp),
+    ];
+    let reads = all.into_iter().filter_map(|(name, is_read)| is_read.then_some(name)).collect::<Vec<_>>();
+    json!({ "reads": reads, "output": schema(&description.output) })
+}
+
+fn transform(plugin: &Plugin, config: &Value) -> anyhow::Result<Value> {
+    let nobody_knows = Arc::new(Schema::empty());
+    let description = plugin.describe_transform(&config.to_string(), &nobody_knows)?;
+    let output = description
+        .output
+        .iter()
+        .map(|column| {
+            let mut shown = field(&column.field);
+            if let Origin::Computed(needs) = &column.origin {
+                let from = needs.iter().map(|&need| need_name(&description.needs[need as usize]));
+                shown["computed_from"] = from.collect();
+            }
+            shown
+        })
+        .collect::<Vec<_>>();
+    Ok(json!({ "needs": needs(&description.needs), "output": output }))
+}
+
+fn aggregate(plugin: &Plugin, config: &Value) -> anyhow::Result<Value> {
+    let nobody_knows = Arc::new(Schema::empty());
+    let description = plugin.describe_aggregate(&config.to_string(), &nobody_knows)?;
+    let mode = match description.mode {
+        Mode::Fold => "fold",
+        Mode::Delta => "delta",
+    };
+    Ok(json!({
+        "needs": needs(&description.needs),
+        "mode": mode,
+        "state": { "version": description.state.version, "columns": schema(&description.state.schema) },
+        "output": schema(&description.output),
+    }))
+}
+
+fn needs(needs: &[Need]) -> Vec<String> {
+    needs.iter().map(need_name).collect()
+}
+
+fn need_name(need: &Need) -> String {
+    match need {
+        Need::Column(name) => name.clone(),
+        Need::EventTime => "(event time)".into(),
+        Need::Partition => "(partition)".into(),
+        Need::Offset => "(offset)".into(),
+        Need::Ordinal => "(ordinal)".into(),
+        Need::KafkaTimestamp => "(kafka timestamp)".into(),
+    }
+}
+
+fn schema(schema: &Schema) -> Vec<Value> {
+    schema.fields().iter().map(|one| field(one)).collect()
+}
+
+fn field(field: &Field) -> Value {
+    json!({ "name": field.name(), "type": type_name(field.data_type()), "nullable": field.is_nullable() })
+}
+
+fn type_name(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Boolean => "boolean".into(),
+        DataType::Int32 => "s32".into(),
+        DataType::Int64 => "s64".into(),
+        DataType::Float32 => "f32".into(),
+        DataType::Float64 => "f64".into(),
+        DataType::Date32 => "date32".into(),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => "timestamp-us".into(),
+        DataType::Decimal128(precision, scale) => format!("decimal128({precision}, {scale})"),
+        DataType::Utf8 => "utf8".into(),
+        DataType::Binary => "binary".into(),
+        DataType::Dictionary(_, _) => "dictionary-utf8".into(),
+        other => other.to_string(),
+    }
+}
+
+/// The report as lines of text.
+pub fn table(report: &Value) -> String {
+    let mut text = String::new();
+    let Value::Object(entries) = report else { return text };
+    for (name, value) in entries {
+        match value {
+            Value::Array(items) if items.iter().any(Value::is_object) => write_fields(&mut text, name, items),
+            Value::Array(items) => write_line(&mut text, name, &list(items)),
+            Value::Object(state) if name == "state" => {
+                write_line(&mut text, "state version", &plain(&state["version"]));
+                write_fields(
+                    &mut text,
+                    "state columns",
+                    state["columns"].as_array().map_or(&[], Vec::as_slice),
+                );
+            }
+            other => write_line(&mut text, name, &plain(other)),
+        }
+    }
+    text
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn list(items: &[Value]) -> String {
+    if items.is_empty() { "(none)".into() } else { items.iter().map(plain).collect::<Vec<_>>().join(", ") }
+}
+
+fn write_line(text: &mut String, name: &str, value: &str) {
+    let _ = writeln!(text, "{name:14} {value}");
+}
+
+fn write_fields(text: &mut String, name: &str, fields: &[Value]) {
+    for (i, field) in fields.iter().enumerate() {
+        let nullable = if field["nullable"] == true { ", nullable" } else { "" };
+        let origin = match &field["computed_from"] {
+            Value::Array(needs) => format!(", from {}", list(needs)),
+            _ => String::new(),
+        };
+        let line = format!("{}: {}{nullable}{origin}", plain(&field["name"]), plain(&field["type"]));
+        write_line(text, if i == 0 { name } else { "" }, &line);
+    }
+}

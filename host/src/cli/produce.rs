@@ -1,0 +1,121 @@
+//! `host produce`: writes messages to a topic and waits until the broker has them.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use chrono::{DateTime, NaiveTime, Utc};
+use clap::Args;
+use speed_layer_kafka::{Connection, Producer};
+use tracing::info;
+
+use crate::config::properties_of;
+use crate::produce::ndjson::Lines;
+use crate::produce::pace::Pace;
+use crate::produce::synthetic::{TickPlan, Ticks, symbol_names};
+use crate::produce::{Message, Messages};
+
+/// How long the broker may take to acknowledge what is still open at the end.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
+const REPORT_EVERY: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  host produce --brokers localhost:9092 --topic crypto-prices --from synthetic --count 100000 --days 30
+  host produce --brokers localhost:9092 --topic crypto-prices --from synthetic --rate 1000
+  host produce --brokers localhost:9092 --topic crypto-prices --from ticks.ndjson")]
+pub struct ProduceArgs {
+    /// Kafka brokers, HOST:PORT[,HOST:PORT...]
+    #[arg(long, value_name = "B")]
+    brokers: String,
+    /// The topic to write to
+    #[arg(long, value_name = "T")]
+    topic: String,
+    /// Where messages come from: synthetic, or a file with one message a line
+    #[arg(long, value_name = "synthetic|FILE", default_value = "synthetic")]
+    from: String,
+    /// Messages a second [default: as many as the broker takes]
+    #[arg(long, value_name = "N")]
+    rate: Option<f64>,
+    /// How many messages [default: without end, or the whole file]
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+    /// Symbols of the synthetic ticks, separated by commas
+    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "symbol_count")]
+    symbols: Vec<String>,
+    /// How many symbols the synthetic ticks have
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    symbol_count: usize,
+    /// Synthetic ticks with the same seed are the same
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    seed: u64,
+    /// Spread the synthetic ticks' event times over so many days; needs --count [default: each happens now]
+    #[arg(long, value_name = "D", requires = "count")]
+    days: Option<f64>,
+    /// Event time of the first synthetic tick, RFC 3339 [default: --days ago, at midnight]
+    #[arg(long, value_name = "TIME", requires = "days")]
+    start: Option<DateTime<Utc>>,
+    /// A librdkafka property; ${NAME} as the value takes it from the environment
+    #[arg(long, value_name = "KEY=VALUE")]
+    kafka: Vec<String>,
+}
+
+pub fn run(args: &ProduceArgs) -> anyhow::Result<()> {
+    if args.rate.is_some_and(|rate| rate <= 0.0 || !rate.is_finite()) {
+        bail!("--rate takes a positive number of messages a second");
+    }
+    let mut messages = source(args)?;
+    let connection = Connection::new(&args.brokers, properties_of(&args.kafka)?)?;
+    let mut producer = Producer::new(&connection, &args.topic, DELIVERY_TIMEOUT)?;
+    let sent = send(args, messages.as_mut(), &mut producer)?;
+    producer.finish()?;
+    info!(messages = sent, topic = args.topic, "delivered");
+    Ok(())
+}
+
+fn source(args: &ProduceArgs) -> anyhow::Result<Box<dyn Messages>> {
+    if args.from != "synthetic" {
+        return Ok(Box::new(Lines::open(Path::new(&args.from))?));
+    }
+    let symbols =
+        if args.symbols.is_empty() { symbol_names(args.symbol_count) } else { args.symbols.clone() };
+    if symbols.is_empty() {
+        bail!("--symbol-count takes at least 1");
+    }
+    let spread_ms = args.days.map(|days| (days * 86_400_000.0) as i64);
+    Ok(Box::new(Ticks::new(TickPlan {
+        symbols,
+        seed: args.seed,
+        count: args.count.unwrap_or(u64::MAX),
+        start_ms: args
+            .start
+            .map_or_else(|| midnight_before(spread_ms.unwrap_or(0)), |start| start.timestamp_millis()),
+        spread_ms,
+    })))
+}
+
+/// Midnight UTC of the day `spread_ms` ago, so that all ticks lie in the past.
+fn midnight_before(spread_ms: i64) -> i64 {
+    let begin = Utc::now() - chrono::TimeDelta::milliseconds(spread_ms);
+    begin.date_naive().and_time(NaiveTime::MIN).and_utc().timestamp_millis()
+}
+
+fn send(args: &ProduceArgs, messages: &mut dyn Messages, producer: &mut Producer) -> anyhow::Result<u64> {
+    let pace = Pace::new(args.rate);
+    let mut message = Message::default();
+    let mut sent = 0;
+    let mut reported = Instant::now();
+    while args.count.is_none_or(|count| sent < count) && messages.next(&mut message)? {
+        thread::sleep(pace.wait_before(sent));
+        let key = (!message.key.is_empty()).then_some(message.key.as_slice());
+        let record = speed_layer_kafka::Message { key, value: Some(&message.value), ..Default::default() };
+        producer.produce(&record).with_context(|| format!("message {} was not taken", sent + 1))?;
+        sent += 1;
+        if reported.elapsed() > REPORT_EVERY {
+            reported = Instant::now();
+            info!(messages = sent, topic = args.topic, "produced");
+        }
+    }
+    Ok(sent)
+}

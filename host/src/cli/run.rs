@@ -1,0 +1,57 @@
+//! `host run`: runs a job until it ends or a signal ends it, and prints its summary.
+
+use std::io::Write;
+use std::thread;
+
+use anyhow::Context;
+use clap::Args;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tracing::info;
+
+use crate::config::{self, RunFlags};
+use crate::job::{self, StopHandle};
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct RunArgs {
+    #[command(flatten)]
+    flags: RunFlags,
+}
+
+const EXAMPLES: &str = "Examples:
+  host run pipeline.toml
+  host run pipeline.toml --trigger available-now
+  host run --brokers localhost:9092 --topic crypto-prices \\
+      --parse ticker_json.wasm --transform ticker_time.wasm --aggregate ohlcv.wasm \\
+      --output streaming_output/daily --checkpoint checkpoint
+  host run ... --kafka security.protocol=SASL_SSL --kafka 'sasl.password=${KAFKA_PASSWORD}'
+
+The last line on stdout is a JSON summary. A signal (SIGINT, SIGTERM) ends the job after one
+more commit, with exit code 0; a second one ends it at once, which loses nothing either.";
+
+pub fn run(args: RunArgs) -> anyhow::Result<()> {
+    let spec = config::load(args.flags)?;
+    let stop = StopHandle::default();
+    stop_on_signals(stop.clone())?;
+    let summary = job::run(&spec, &stop, &mut |_| {})?;
+    writeln!(std::io::stdout(), "{}", summary.to_json()).context("the summary cannot be written to stdout")
+}
+
+/// The first signal asks the job to end, the second ends the process.
+fn stop_on_signals(stop: StopHandle) -> anyhow::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM]).context("signals cannot be caught")?;
+    thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            for signal in signals.forever() {
+                if stop.is_asked() {
+                    signal_hook::low_level::exit(128 + signal);
+                }
+                info!(signal, "asked to stop; committing what is whole");
+                stop.stop();
+            }
+        })
+        .context("a thread for signals cannot be started")?;
+    Ok(())
+}

@@ -1,0 +1,461 @@
+//! The TOML form of a job, read strictly: an unknown key is refused and the
+//! nearest known one named. Every value is optional here, because flags may still
+//! fill it in; `finish` applies the defaults and demands what has none.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use speed_layer_core::time::Duration;
+
+use super::job::{
+    AggregateSpec, ClockSpec, Compression, JobSpec, OnDataLoss, OutputMode, SourceSpec, StageSpec, Start,
+    Trigger,
+};
+use super::nearest::nearest;
+use super::properties::property_text;
+use super::{ConfigError, flags};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FileJob {
+    pub name: Option<String>,
+    pub checkpoint: Option<PathBuf>,
+    pub trigger: Option<String>,
+    pub max_records_per_trigger: Option<u64>,
+    pub plugin_cache: Option<PathBuf>,
+    pub source: FileSource,
+    pub time: FileTime,
+    pub parse: FileStage,
+    pub transform: Vec<FileStage>,
+    pub aggregate: Vec<FileAggregate>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FileSource {
+    pub kafka: FileKafka,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FileKafka {
+    pub brokers: Option<String>,
+    pub topic: Option<String>,
+    pub start: Option<String>,
+    pub on_data_loss: Option<String>,
+    pub wait_for_topic: Option<String>,
+    pub properties: BTreeMap<String, toml::Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FileTime {
+    pub event_time: Option<String>,
+    pub min_event_time: Option<String>,
+    pub max_future_skew: Option<String>,
+    pub idle_timeout: Option<String>,
+}
+
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FileStage {
+    pub plugin: Option<PathBuf>,
+    pub config: Map<String, Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FileAggregate {
+    pub name: Option<String>,
+    pub plugin: Option<PathBuf>,
+    pub config: Map<String, Value>,
+    pub key: Option<OneOrMany>,
+    pub window: Option<String>,
+    pub watermark: Option<String>,
+    pub mode: Option<String>,
+    pub sink: Vec<FileSink>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileSink {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub path: PathBuf,
+    pub compression: Option<String>,
+}
+
+impl FileJob {
+    /// Reads a pipeline file.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
+            path: path.display().to_string(),
+            reason: error.to_string(),
+        })?;
+        Self::parse(&path.display().to_string(), &text)
+    }
+
+    fn parse(place: &str, text: &str) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error| {
+            let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+            ConfigError::invalid(format!("{place} line {line}"), with_nearest_key(error.message()))
+        })
+    }
+
+    /// Fills in the defaults.
+    ///
+    /// # Errors
+    /// Names what is missing or wrong, by its key and its flag.
+    pub fn finish(self) -> Result<JobSpec, ConfigError> {
+        let aggregates =
+            self.aggregate.into_iter().map(FileAggregate::finish).collect::<Result<Vec<_>, _>>()?;
+        let first = aggregates.first().ok_or(ConfigError::Missing {
+            what: "the aggregate plugin",
+            flag: "--aggregate FILE.wasm",
+            key: "[[aggregate]] plugin",
+        })?;
+        refuse_twins(&aggregates)?;
+        let name = self.name.unwrap_or_else(|| first.name.clone());
+        flags::check_name("name", &name)?;
+        Ok(JobSpec {
+            name,
+            source: self.source.kafka.finish()?,
+            trigger: self.trigger.as_deref().map_or(Ok(Trigger::IntervalMs(10_000)), trigger)?,
+            max_records_per_trigger: positive(self.max_records_per_trigger)?,
+            checkpoint: self.checkpoint.ok_or(ConfigError::Missing {
+                what: "the checkpoint folder",
+                flag: "--checkpoint DIR",
+                key: "checkpoint",
+            })?,
+            clock: self.time.finish()?,
+            parse: self.parse.finish("the parse plugin", "--parse FILE.wasm", "[parse] plugin")?,
+            transforms: self
+                .transform
+                .into_iter()
+                .map(|stage| {
+                    stage.finish("a transform plugin", "--transform FILE.wasm", "[[transform]] plugin")
+                })
+                .collect::<Result<_, _>>()?,
+            aggregates,
+            plugin_cache: self.plugin_cache,
+        })
+    }
+}
+
+impl FileKafka {
+    fn finish(self) -> Result<SourceSpec, ConfigError> {
+        let properties = self
+            .properties
+            .iter()
+            .map(|(key, value)| {
+                let text = property_text(value).map_err(|problem| ConfigError::invalid(key, problem))?;
+                Ok((key.clone(), text))
+            })
+            .collect::<Result<_, ConfigError>>()?;
+        Ok(SourceSpec {
+            brokers: self.brokers.ok_or(ConfigError::Missing {
+                what: "the broker list",
+                flag: "--brokers HOST:PORT",
+                key: "[source.kafka] brokers",
+            })?,
+            topic: self.topic.ok_or(ConfigError::Missing {
+                what: "the topic",
+                flag: "--topic NAME",
+                key: "[source.kafka] topic",
+            })?,
+            start: self.start.as_deref().map_or(Ok(Start::Earliest), start)?,
+            on_data_loss: self.on_data_loss.as_deref().map_or(Ok(OnDataLoss::Stop), on_data_loss)?,
+            wait_for_topic_ms: self
+                .wait_for_topic
+                .as_deref()
+                .map_or(Ok(0), |text| duration("wait_for_topic", text))?,
+            properties,
+        })
+    }
+}
+
+impl FileTime {
+    fn finish(self) -> Result<ClockSpec, ConfigError> {
+        let defaults = ClockSpec::default();
+        Ok(ClockSpec {
+            event_time: self.event_time.unwrap_or(defaults.event_time),
+            min_event_time_ms: self
+                .min_event_time
+                .map_or(Ok(defaults.min_event_time_ms), |text| timestamp_ms("min_event_time", &text))?,
+            max_future_skew_ms: signed("max_future_skew", self.max_future_skew, defaults.max_future_skew_ms)?,
+            idle_timeout_ms: signed("idle_timeout", self.idle_timeout, defaults.idle_timeout_ms)?,
+        })
+    }
+}
+
+impl FileStage {
+    fn finish(
+        self,
+        what: &'static str,
+        flag: &'static str,
+        key: &'static str,
+    ) -> Result<StageSpec, ConfigError> {
+        let plugin = self.plugin.ok_or(ConfigError::Missing { what, flag, key })?;
+        Ok(StageSpec { plugin, config: self.config })
+    }
+}
+
+impl FileAggregate {
+    fn finish(self) -> Result<AggregateSpec, ConfigError> {
+        let place = format!("aggregate {}", self.name.as_deref().unwrap_or("(without a name)"));
+        let name = self.name.ok_or_else(|| ConfigError::invalid(&place, "give it a `name`"))?;
+        flags::check_name("aggregate name", &name)?;
+        let stage = FileStage { plugin: self.plugin, config: self.config };
+        let [sink] = <[FileSink; 1]>::try_from(self.sink).map_err(|_| {
+            ConfigError::invalid(&place, "give it exactly one `[[aggregate.sink]]` of type \"parquet\"")
+        })?;
+        sink.check(&place)?;
+        Ok(AggregateSpec {
+            stage: stage.finish("the aggregate plugin", "--aggregate FILE.wasm", "[[aggregate]] plugin")?,
+            key: self.key.map_or_else(|| vec!["symbol".into()], OneOrMany::into_vec),
+            window_ms: window(self.window.as_deref().unwrap_or("1d"))?,
+            watermark_ms: duration("watermark", self.watermark.as_deref().unwrap_or("1h"))?,
+            mode: mode(&place, self.mode.as_deref().unwrap_or("append"))?,
+            compression: compression(&place, sink.compression.as_deref().unwrap_or("snappy"))?,
+            output: sink.path,
+            name,
+        })
+    }
+}
+
+impl OneOrMany {
+    fn into_vec(self) -> Vec<String> {
+        match self {
+            Self::One(name) => vec![name],
+            Self::Many(names) => names,
+        }
+    }
+}
+
+impl FileSink {
+    fn check(&self, place: &str) -> Result<(), ConfigError> {
+        match self.kind.as_str() {
+            "parquet" => Ok(()),
+            other => Err(ConfigError::invalid(
+                place,
+                format!("unknown sink type `{other}`; this version has `parquet`"),
+            )),
+        }
+    }
+}
+
+fn refuse_twins(aggregates: &[AggregateSpec]) -> Result<(), ConfigError> {
+    for (i, one) in aggregates.iter().enumerate() {
+        for other in &aggregates[..i] {
+            if one.name == other.name {
+                return Err(ConfigError::invalid(
+                    format!("aggregate {}", one.name),
+                    "two aggregates have this name; give each its own",
+                ));
+            }
+            if one.output == other.output {
+                let problem = format!(
+                    "writes to {} as {} does; give each aggregate its own output",
+                    one.output.display(),
+                    other.name
+                );
+                return Err(ConfigError::invalid(format!("aggregate {}", one.name), problem));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn trigger(text: &str) -> Result<Trigger, ConfigError> {
+    match text {
+        "once" => Ok(Trigger::Once),
+        "available-now" => Ok(Trigger::AvailableNow),
+        "continuous" => Ok(Trigger::Continuous),
+        _ => match text.parse::<Duration>() {
+            Ok(every) if every.as_ms() > 0 => Ok(Trigger::IntervalMs(every.as_ms())),
+            _ => Err(ConfigError::invalid(
+                "trigger",
+                format!(
+                    "`{text}` is none of a positive duration such as 10s, `once`, `available-now`, `continuous`"
+                ),
+            )),
+        },
+    }
+}
+
+fn start(text: &str) -> Result<Start, ConfigError> {
+    match text {
+        "earliest" => Ok(Start::Earliest),
+        "latest" => Ok(Start::Latest),
+        _ => timestamp_ms("start", text).map(Start::AtMs),
+    }
+}
+
+fn on_data_loss(text: &str) -> Result<OnDataLoss, ConfigError> {
+    match text {
+        "stop" => Ok(OnDataLoss::Stop),
+        "skip" => Ok(OnDataLoss::Skip),
+        _ => Err(ConfigError::invalid("on_data_loss", format!("`{text}` is neither `stop` nor `skip`"))),
+    }
+}
+
+fn window(text: &str) -> Result<u64, ConfigError> {
+    match duration("window", text)? {
+        0 => Err(ConfigError::invalid("window", "a window needs a positive length, such as 1h or 1d")),
+        ms => Ok(ms),
+    }
+}
+
+fn duration(place: &str, text: &str) -> Result<u64, ConfigError> {
+    text.parse::<Duration>().map(Duration::as_ms).map_err(|error| ConfigError::invalid(place, error))
+}
+
+fn signed(place: &str, text: Option<String>, default_ms: i64) -> Result<i64, ConfigError> {
+    match text {
+        Some(text) => i64::try_from(duration(place, &text)?)
+            .map_err(|_| ConfigError::invalid(place, format!("`{text}` is too long"))),
+        None => Ok(default_ms),
+    }
+}
+
+fn timestamp_ms(place: &str, text: &str) -> Result<i64, ConfigError> {
+    chrono::DateTime::parse_from_rfc3339(text).map(|time| time.timestamp_millis()).map_err(|_| {
+        let problem = format!("`{text}` is not a time as RFC 3339 writes it, such as 2026-01-31T00:00:00Z");
+        ConfigError::invalid(place, problem)
+    })
+}
+
+fn mode(place: &str, text: &str) -> Result<OutputMode, ConfigError> {
+    match text {
+        "append" => Ok(OutputMode::Append),
+        "update" | "complete" => Err(ConfigError::invalid(
+            place,
+            format!("output mode `{text}` cannot go to Parquet, whose files never change; use `append`"),
+        )),
+        _ => Err(ConfigError::invalid(place, format!("unknown output mode `{text}`; use `append`"))),
+    }
+}
+
+fn compression(place: &str, text: &str) -> Result<Compression, ConfigError> {
+    match text {
+        "snappy" => Ok(Compression::Snappy),
+        "zstd" => Ok(Compression::Zstd),
+        _ => {
+            Err(ConfigError::invalid(place, format!("unknown compression `{text}`; use `snappy` or `zstd`")))
+        }
+    }
+}
+
+fn positive(cap: Option<u64>) -> Result<Option<u64>, ConfigError> {
+    match cap {
+        Some(0) => {
+            Err(ConfigError::invalid("max_records_per_trigger", "0 would take in nothing; give at least 1"))
+        }
+        cap => Ok(cap),
+    }
+}
+
+/// Serde lists the known keys after an unknown one; the nearest is what people want to read.
+fn with_nearest_key(message: &str) -> String {
+    let mut words = message.split('`').skip(1).step_by(2);
+    let Some(unknown) = message.starts_with("unknown field").then(|| words.next()).flatten() else {
+        return message.to_owned();
+    };
+    match nearest(unknown, words) {
+        Some(known) => format!("unknown key `{unknown}`; did you mean `{known}`?"),
+        None => message.replace("unknown field", "unknown key"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str = r#"
+        checkpoint = "c"
+        [source.kafka]
+        brokers = "b:9092"
+        topic = "t"
+        [parse]
+        plugin = "p.wasm"
+        [[aggregate]]
+        name = "daily"
+        plugin = "a.wasm"
+        sink = [{ type = "parquet", path = "out/daily" }]
+    "#;
+
+    fn check_refused(text: &str, expected: &str) {
+        let problem = match FileJob::parse("pipeline.toml", text).and_then(FileJob::finish) {
+            Ok(job) => panic!("accepted: {job:?}"),
+            Err(error) => error.to_string(),
+        };
+        assert!(problem.contains(expected), "{problem}");
+    }
+
+    #[test]
+    fn a_short_file_gets_the_documented_defaults() {
+        let job = FileJob::parse("pipeline.toml", WHOLE).unwrap().finish().unwrap();
+        assert_eq!(job.name, "daily");
+        assert_eq!(job.trigger, Trigger::IntervalMs(10_000));
+        assert_eq!(job.source.start, Start::Earliest);
+        assert_eq!(job.aggregates[0].window_ms, 86_400_000);
+        assert_eq!(job.aggregates[0].watermark_ms, 3_600_000);
+        assert_eq!(job.aggregates[0].key, ["symbol"]);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_nearest_known_one_and_its_line() {
+        check_refused(
+            &WHOLE.replace("plugin = \"a.wasm\"", "plugin = \"a.wasm\"\nwindwo = \"1d\""),
+            "`window`",
+        );
+        check_refused("checkpiont = \"c\"", "did you mean `checkpoint`");
+        check_refused("\n\n[source.kafak]\n", "line 3");
+    }
+
+    #[test]
+    fn wrong_values_are_refused_by_the_name_of_their_key() {
+        for (line, expected) in [
+            ("window = \"0d\"", "positive length"),
+            ("window = \"1 day\"", "window"),
+            ("mode = \"update\"", "append"),
+            ("watermark = \"-1h\"", "watermark"),
+            ("mode = \"upsert\"", "unknown output mode"),
+        ] {
+            check_refused(
+                &WHOLE.replace("plugin = \"a.wasm\"", &format!("plugin = \"a.wasm\"\n{line}")),
+                expected,
+            );
+        }
+        check_refused(&format!("trigger = \"sometimes\"\n{WHOLE}"), "trigger");
+        check_refused(&format!("max_records_per_trigger = 0\n{WHOLE}"), "max_records_per_trigger");
+    }
+
+    #[test]
+    fn what_has_no_default_is_demanded_by_flag_and_key() {
+        check_refused("checkpoint = \"c\"", "--aggregate");
+        check_refused(&WHOLE.replace("topic = \"t\"", ""), "--topic");
+        check_refused(&WHOLE.replace("checkpoint = \"c\"", ""), "--checkpoint");
+        check_refused(&WHOLE.replace("plugin = \"p.wasm\"", ""), "--parse");
+    }
+
+    #[test]
+    fn two_aggregates_may_share_neither_name_nor_output() {
+        let twin = |name: &str, path: &str| {
+            format!(
+                "{WHOLE}\n[[aggregate]]\nname = \"{name}\"\nplugin = \"b.wasm\"\nsink = [{{ type = \"parquet\", path = \"{path}\" }}]\n"
+            )
+        };
+        check_refused(&twin("daily", "out/other"), "own");
+        check_refused(&twin("hourly", "out/daily"), "own output");
+    }
+}

@@ -1,0 +1,127 @@
+//! The job as the rest of the host sees it: complete, checked, defaults filled in.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::{Map, Value};
+
+/// One job: a topic read once, parsed once, folded into one or more aggregates.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobSpec {
+    /// Names the job's checkpoint folder and its files; safe in a path.
+    pub name: String,
+    pub source: SourceSpec,
+    pub trigger: Trigger,
+    /// What one commit takes in at most, under any trigger but `once`.
+    pub max_records_per_trigger: Option<u64>,
+    /// The parent of `<name>/`.
+    pub checkpoint: PathBuf,
+    pub clock: ClockSpec,
+    pub parse: StageSpec,
+    pub transforms: Vec<StageSpec>,
+    /// At least one; names differ.
+    pub aggregates: Vec<AggregateSpec>,
+    /// Where compiled plugins are kept; the user's cache folder when not given.
+    pub plugin_cache: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct SourceSpec {
+    pub brokers: String,
+    pub topic: String,
+    pub start: Start,
+    pub on_data_loss: OnDataLoss,
+    /// How long to wait for the topic to appear; zero: do not.
+    pub wait_for_topic_ms: u64,
+    /// librdkafka's own settings, secrets already filled in.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// Where a job without a checkpoint begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    Earliest,
+    Latest,
+    /// The first record at or after this time, milliseconds since 1970 UTC.
+    AtMs(i64),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDataLoss {
+    Stop,
+    Skip,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trigger {
+    IntervalMs(u64),
+    Once,
+    AvailableNow,
+    Continuous,
+}
+
+impl Trigger {
+    /// True for runs that end by themselves.
+    pub fn is_bounded(self) -> bool {
+        matches!(self, Self::Once | Self::AvailableNow)
+    }
+}
+
+/// Which event times are believed, and when a partition counts as idle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClockSpec {
+    /// The column that holds the event time.
+    pub event_time: String,
+    pub min_event_time_ms: i64,
+    pub max_future_skew_ms: i64,
+    pub idle_timeout_ms: i64,
+}
+
+impl Default for ClockSpec {
+    fn default() -> Self {
+        Self {
+            event_time: "event_time".into(),
+            min_event_time_ms: 946_684_800_000,
+            max_future_skew_ms: 5 * 60_000,
+            idle_timeout_ms: 30_000,
+        }
+    }
+}
+
+/// A plugin and its configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StageSpec {
+    pub plugin: PathBuf,
+    pub config: Map<String, Value>,
+}
+
+impl StageSpec {
+    /// The configuration as the plugin is given it.
+    pub fn config_json(&self) -> String {
+        Value::Object(self.config.clone()).to_string()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputMode {
+    /// A window once, when it is closed.
+    Append,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    Snappy,
+    Zstd,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct AggregateSpec {
+    pub name: String,
+    pub stage: StageSpec,
+    pub key: Vec<String>,
+    pub window_ms: u64,
+    pub watermark_ms: u64,
+    pub mode: OutputMode,
+    pub output: PathBuf,
+    pub compression: Compression,
+}

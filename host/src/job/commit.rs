@@ -1,0 +1,330 @@
+//! One epoch's commit: partial states merged, closed windows finished, side rows and
+//! windows staged, and the whole sealed and published by the store's committer.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use speed_layer_core::account::Account;
+use speed_layer_core::clock::ClockBounds;
+use speed_layer_core::commit::{
+    AggregateProgress, Codec, Epoch, Gap, OffsetMark, OutputId, PluginUse, Progress, PublishEntry, StageUse,
+    WindowOffsets,
+};
+use speed_layer_core::group::WindowOffset;
+use speed_layer_store::footer::OffsetRange;
+use speed_layer_store::letters::{DeadLetters, LateRow, LateRows, Letter};
+use speed_layer_store::{CommitStore, Committer, Footer, PendingCommit};
+
+use super::open_windows::{Closed, OpenWindows};
+use super::partitions::Partitions;
+use crate::config::{AggregateSpec, Compression};
+use crate::stages::{AggregateClock, EpochContext, Partial, Side, SideRow, Sides};
+
+/// Carries out the commits of a job.
+pub trait EpochCommit {
+    /// Commits one epoch; when it returns, all of it is durable and visible.
+    ///
+    /// # Errors
+    /// A plugin or the store failed, or the account does not add up. The process ends.
+    fn commit(
+        &mut self,
+        epoch: &EpochContext,
+        partials: Vec<Partial>,
+        clocks: &[AggregateClock],
+        partitions: &Partitions,
+    ) -> anyhow::Result<Done>;
+}
+
+/// What a commit did.
+#[derive(Debug, Clone, Copy)]
+pub struct Done {
+    pub records: u64,
+    pub windows: u64,
+    pub files: usize,
+    /// Since the process started.
+    pub total_records: u64,
+    /// Since the process started.
+    pub total_windows: u64,
+}
+
+/// The commits of a job over a store.
+pub struct Commits<S: CommitStore> {
+    pub topic: String,
+    pub committer: Committer<S>,
+    pub aggregates: Vec<AggregateCommit>,
+    pub stages: Vec<StageUse>,
+    pub gaps: Vec<Gap>,
+    pub bounds_skew_ms: i64,
+    /// What this process has committed.
+    pub account: Account,
+    pub windows_out: u64,
+    pub commits: u64,
+}
+
+/// One aggregate as its commits need it.
+pub struct AggregateCommit {
+    pub spec: AggregateSpec,
+    pub open: OpenWindows,
+    pub state_version: u32,
+    /// Oldest first.
+    pub plugins: Vec<PluginUse>,
+}
+
+impl<S: CommitStore> EpochCommit for Commits<S> {
+    fn commit(
+        &mut self,
+        epoch: &EpochContext,
+        partials: Vec<Partial>,
+        clocks: &[AggregateClock],
+        partitions: &Partitions,
+    ) -> anyhow::Result<Done> {
+        let mut account = Account::new(self.aggregates.iter().map(|aggregate| aggregate.spec.name.as_str()));
+        let mut sides = Sides::default();
+        for partial in partials {
+            account.add(&partial.account);
+            sides.append(partial.sides);
+            for (index, groups) in partial.groups.iter().enumerate() {
+                self.aggregates[index].open.absorb(&epoch.for_aggregate(index), groups)?;
+            }
+        }
+        let mut files = Vec::new();
+        let mut windows = 0;
+        let mut notes = DeadLetters::default();
+        for (index, clock) in clocks.iter().enumerate() {
+            let closed =
+                self.aggregates[index].open.close(&epoch.for_aggregate(index), clock.closed_through_ms)?;
+            windows += closed.rows();
+            account.groups_dead_lettered += self.note_groups(index, &closed, epoch, &mut notes);
+            self.stage_windows(index, closed, epoch, clock, partitions, &mut files)?;
+        }
+        self.stage_sides(sides, notes, epoch, partitions, &mut files)?;
+        account.check()?;
+        let pending = self.pending(epoch, clocks, partitions, files)?;
+        let committed = self.committer.commit(pending)?;
+        self.account.add(&account);
+        self.windows_out += windows;
+        self.commits += 1;
+        Ok(Done {
+            records: account.records_in,
+            windows,
+            files: committed.files,
+            total_records: self.account.records_in,
+            total_windows: self.windows_out,
+        })
+    }
+}
+
+impl<S: CommitStore> Commits<S> {
+    fn stage_windows(
+        &mut self,
+        index: usize,
+        closed: Closed,
+        epoch: &EpochContext,
+        clock: &AggregateClock,
+        partitions: &Partitions,
+        files: &mut Vec<PublishEntry>,
+    ) -> anyhow::Result<()> {
+        let aggregate = &self.aggregates[index];
+        let output = OutputId::Aggregate(aggregate.spec.name.clone());
+        let codec = codec(aggregate.spec.compression);
+        let lowest: BTreeMap<i32, i64> = closed.lowest_offsets.iter().copied().collect();
+        let mut footer = self.footer(epoch, partitions, &lowest);
+        footer.plugins = self.row_plugins().chain(self.aggregates[index].plugins.iter().cloned()).collect();
+        footer.closed_through_ms = clock.closed_through_ms;
+        for closed_part in closed.parts {
+            let schema = closed_part.rows.schema();
+            let mut part = self.committer.begin_part(&output, &closed_part.path, schema, codec)?;
+            part.write(&closed_part.rows)?;
+            files.push(self.committer.finish_part(part, &footer)?);
+        }
+        Ok(())
+    }
+
+    fn stage_sides(
+        &mut self,
+        sides: Sides,
+        mut dead: DeadLetters,
+        epoch: &EpochContext,
+        partitions: &Partitions,
+        files: &mut Vec<PublishEntry>,
+    ) -> anyhow::Result<()> {
+        let mut late = LateRows::default();
+        let mut lowest = BTreeMap::new();
+        for row in sides.into_sorted() {
+            lowest.entry(row.partition).or_insert(row.offset);
+            push_side(&row, &self.topic, epoch, &mut dead, &mut late);
+        }
+        let mut footer = self.footer(epoch, partitions, &lowest);
+        footer.plugins = self.row_plugins().collect();
+        let batches = [
+            (OutputId::DeadLetters, (!dead.is_empty()).then(|| dead.take()).transpose()?),
+            (OutputId::Late, (!late.is_empty()).then(|| late.take()).transpose()?),
+        ];
+        for (output, batch) in batches {
+            let Some(batch) = batch else { continue };
+            let mut part = self.committer.begin_part(&output, "", batch.schema(), Codec::Snappy)?;
+            part.write(&batch)?;
+            files.push(self.committer.finish_part(part, &footer)?);
+        }
+        Ok(())
+    }
+
+    /// Names the groups whose results were cut short in the dead letters; they have no
+    /// record of their own, so the lowest offset of their windows stands for them.
+    fn note_groups(
+        &self,
+        index: usize,
+        closed: &Closed,
+        epoch: &EpochContext,
+        dead: &mut DeadLetters,
+    ) -> u64 {
+        let aggregate = &self.aggregates[index];
+        let digest = aggregate.plugins.last().map(|plugin| plugin.digest.to_string());
+        let (partition, offset) = closed.lowest_offsets.first().copied().unwrap_or((0, 0));
+        for note in &closed.notes {
+            let message = format!(
+                "group {} of the window at {} us: {}",
+                note.group, note.window_start_us, note.message
+            );
+            dead.push(&Letter {
+                topic: &self.topic,
+                partition,
+                offset,
+                timestamp_ms: None,
+                key: None,
+                value: None,
+                kind: &note.kind,
+                message: &message,
+                stage: "aggregate",
+                aggregate: Some(&aggregate.spec.name),
+                plugin_digest: digest.as_deref(),
+                epoch: Epoch(epoch.epoch),
+            });
+        }
+        closed.notes.len() as u64
+    }
+
+    fn row_plugins(&self) -> impl Iterator<Item = PluginUse> + '_ {
+        self.stages.iter().flat_map(|stage| stage.plugins.iter().cloned())
+    }
+
+    fn footer(&self, epoch: &EpochContext, partitions: &Partitions, lowest: &BTreeMap<i32, i64>) -> Footer {
+        let cut: BTreeMap<i32, i64> = partitions.next_offsets().into_iter().collect();
+        let range = |(&partition, &lowest): (&i32, &i64)| OffsetRange {
+            topic: self.topic.clone(),
+            partition,
+            lowest,
+            cut: cut.get(&partition).copied().unwrap_or(lowest),
+        };
+        Footer {
+            job: self.committer.store().job().clone(),
+            epoch: self.committer.epoch(),
+            generation: self.committer.generation(),
+            offsets: lowest.iter().map(range).collect(),
+            plugins: Vec::new(),
+            closed_through_ms: None,
+            clock_bound_ms: self.clock_bound_ms(epoch),
+            gaps: self.gaps.clone(),
+        }
+    }
+
+    fn clock_bound_ms(&self, epoch: &EpochContext) -> i64 {
+        epoch.epoch_began_ms.saturating_add(self.bounds_skew_ms)
+    }
+
+    fn pending(
+        &self,
+        epoch: &EpochContext,
+        clocks: &[AggregateClock],
+        partitions: &Partitions,
+        files: Vec<PublishEntry>,
+    ) -> anyhow::Result<PendingCommit> {
+        let mut states = Vec::new();
+        for aggregate in &self.aggregates {
+            if let Some(batch) = aggregate.open.export().context("the open windows cannot be written down")? {
+                states.push((aggregate.spec.name.clone(), batch));
+            }
+        }
+        let progress = Progress {
+            epoch_began_ms: epoch.epoch_began_ms,
+            clock_bound_ms: self.clock_bound_ms(epoch),
+            partitions: partitions.progress(),
+            stages: self.stages.clone(),
+            aggregates: self
+                .aggregates
+                .iter()
+                .zip(clocks)
+                .map(|(of, clock)| self.aggregate_progress(of, clock))
+                .collect(),
+            gaps: self.gaps.clone(),
+        };
+        Ok(PendingCommit { progress, states, files })
+    }
+
+    fn aggregate_progress(&self, aggregate: &AggregateCommit, clock: &AggregateClock) -> AggregateProgress {
+        let spec = &aggregate.spec;
+        AggregateProgress {
+            name: spec.name.clone(),
+            key: spec.key.clone(),
+            window_ms: spec.window_ms as i64,
+            delay_ms: spec.watermark_ms as i64,
+            closed_through_ms: clock.closed_through_ms,
+            withheld_until_ms: clock.withheld_until_ms,
+            state_version: aggregate.state_version,
+            plugins: aggregate.plugins.clone(),
+            windows: window_offsets(&self.topic, &aggregate.open.lowest_offsets()),
+        }
+    }
+}
+
+/// The stored form of the lowest offsets, one entry a window.
+fn window_offsets(topic: &str, offsets: &[WindowOffset]) -> Vec<WindowOffsets> {
+    let mark =
+        |of: &WindowOffset| OffsetMark { topic: topic.into(), partition: of.partition, offset: of.offset };
+    offsets
+        .chunk_by(|a, b| a.start_us == b.start_us)
+        .map(|of_window| WindowOffsets {
+            start_ms: of_window[0].start_us.div_euclid(1000),
+            lowest: of_window.iter().map(mark).collect(),
+        })
+        .collect()
+}
+
+fn push_side(row: &SideRow, topic: &str, epoch: &EpochContext, dead: &mut DeadLetters, late: &mut LateRows) {
+    let letter = Letter {
+        topic,
+        partition: row.partition,
+        offset: row.offset,
+        timestamp_ms: row.timestamp_ms,
+        key: row.key.as_deref(),
+        value: row.value.as_deref(),
+        kind: &row.kind,
+        message: &row.message,
+        stage: &row.culprit.stage,
+        aggregate: row.culprit.aggregate.as_deref(),
+        plugin_digest: Some(&row.culprit.plugin_digest),
+        epoch: Epoch(epoch.epoch),
+    };
+    match row.side {
+        Side::DeadLetter => dead.push(&letter),
+        Side::Late { window_start_us, window_end_us, late_by_ms } => late.push(&LateRow {
+            letter,
+            window_start_ms: window_start_us.div_euclid(1000),
+            window_end_ms: window_end_us.div_euclid(1000),
+            late_by_ms,
+        }),
+    }
+}
+
+fn codec(compression: Compression) -> Codec {
+    match compression {
+        Compression::Snappy => Codec::Snappy,
+        Compression::Zstd => Codec::Zstd,
+    }
+}
+
+/// The bounds of the clock check, as a job sets them.
+pub fn clock_bounds(clock: &crate::config::ClockSpec) -> anyhow::Result<ClockBounds> {
+    let skew = speed_layer_core::time::Duration::from_ms(clock.max_future_skew_ms.unsigned_abs())?;
+    Ok(ClockBounds::new(clock.min_event_time_ms, skew))
+}

@@ -1,0 +1,262 @@
+//! The loop that owns the job: waits for a trigger, cuts all workers, lets them go on,
+//! and has the epoch committed. It decides when; `commit` does it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use speed_layer_core::watermark::close_through;
+use tracing::{debug, info};
+
+use super::commit::EpochCommit;
+use super::control::{Progress, StopHandle};
+use super::partitions::Partitions;
+use super::worker::{Command, CutReport, Occasion, Report, Shared};
+use super::{Event, now_ms};
+use crate::config::Trigger;
+use crate::stages::{AggregateClock, EpochContext};
+
+/// How often a job that commits as fast as it can looks at partitions that are silent.
+const QUIET_LOOK: Duration = Duration::from_secs(1);
+
+pub struct Coordinator<'a> {
+    pub trigger: Trigger,
+    pub delays_ms: Vec<u64>,
+    pub workers: Vec<Sender<Command>>,
+    pub events: Receiver<Event>,
+    pub shared: Arc<Shared>,
+    pub partitions: Partitions,
+    pub epoch: Arc<EpochContext>,
+    pub commits: &'a mut dyn EpochCommit,
+    pub stop: &'a StopHandle,
+    pub on_commit: &'a mut dyn FnMut(&Progress),
+    pub pulse: Pulse,
+}
+
+/// What the loop remembers between triggers.
+#[derive(Debug)]
+pub struct Pulse {
+    begun: Instant,
+    last_cut: Instant,
+    triggers: u32,
+    at_end: BTreeSet<usize>,
+    /// A worker waited in this epoch and did not hear its partitions.
+    held_back: bool,
+    pub last_commit: Option<Instant>,
+}
+
+/// Why the workers are cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    Trigger,
+    /// The run is over after this one.
+    Last,
+}
+
+impl Pulse {
+    pub fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            begun: now,
+            last_cut: now,
+            triggers: 0,
+            at_end: BTreeSet::new(),
+            held_back: false,
+            last_commit: None,
+        }
+    }
+
+    /// From the first fetch to the last commit.
+    pub fn running_ms(&self) -> Option<u64> {
+        self.last_commit.map(|last| last.duration_since(self.begun).as_millis() as u64)
+    }
+}
+
+impl Coordinator<'_> {
+    /// Runs until the end of a bounded run or until it is asked to stop.
+    ///
+    /// # Errors
+    /// A worker, a plugin or the store failed; nothing since the last commit is committed.
+    pub fn run(&mut self) -> anyhow::Result<()> {
+        loop {
+            let cut = self.wait_for_trigger()?;
+            let reports = self.cut()?;
+            let now_ms = now_ms();
+            self.note_positions(&reports, now_ms);
+            let clocks = self.closing();
+            let finished = Arc::clone(&self.epoch);
+            let is_worth_it = self.is_worth_committing(&reports, &clocks);
+            self.epoch = Arc::new(EpochContext {
+                epoch: finished.epoch + u64::from(is_worth_it),
+                epoch_began_ms: now_ms,
+                aggregates: clocks.clone(),
+            });
+            if cut == Cut::Trigger {
+                self.resume()?;
+            }
+            if is_worth_it {
+                self.commit(&finished, reports, &clocks)?;
+            }
+            if cut == Cut::Last {
+                return Ok(());
+            }
+        }
+    }
+
+    fn wait_for_trigger(&mut self) -> anyhow::Result<Cut> {
+        let due = self.next_due();
+        loop {
+            if self.stop.is_asked() {
+                return Ok(Cut::Last);
+            }
+            if self.trigger.is_bounded() && self.at_end_everywhere() {
+                return Ok(Cut::Last);
+            }
+            let event = match due {
+                Some(due) => self.events.recv_deadline(due),
+                None => self.events.recv().map_err(RecvTimeoutError::from),
+            };
+            match event {
+                Ok(event) => {
+                    if self.calls_for_cut(event)? {
+                        return Ok(Cut::Trigger);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => return Ok(Cut::Trigger),
+                Err(RecvTimeoutError::Disconnected) => {
+                    bail!("all workers are gone; see the log lines before this")
+                }
+            }
+        }
+    }
+
+    fn at_end_everywhere(&self) -> bool {
+        self.pulse.at_end.len() == self.workers.len()
+    }
+
+    /// The next trigger by the clock; triggers that a slow commit has swallowed are left out.
+    fn next_due(&mut self) -> Option<Instant> {
+        match self.trigger {
+            Trigger::IntervalMs(ms) => {
+                let every = Duration::from_millis(ms);
+                let elapsed = self.pulse.begun.elapsed().as_millis() as u64 / ms.max(1);
+                self.pulse.triggers = (self.pulse.triggers + 1).max(elapsed as u32 + 1);
+                Some(self.pulse.begun + every * self.pulse.triggers)
+            }
+            Trigger::Continuous => Some(Instant::now() + QUIET_LOOK),
+            Trigger::Once | Trigger::AvailableNow => None,
+        }
+    }
+
+    fn calls_for_cut(&mut self, event: Event) -> anyhow::Result<bool> {
+        let (worker, report) = match event {
+            Event::StopAsked => return Ok(false),
+            Event::Worker(worker, report) => (worker, report),
+        };
+        match report {
+            Report::Failed(error) => Err(error),
+            Report::Cut(_) => bail!("worker {worker} handed over without being asked"),
+            Report::Has(occasion) => Ok(match occasion {
+                Occasion::Records => self.trigger == Trigger::Continuous,
+                Occasion::FullSides => {
+                    self.pulse.held_back = true;
+                    true
+                }
+                Occasion::SpentBudget => {
+                    self.pulse.held_back = true;
+                    !matches!(self.trigger, Trigger::IntervalMs(_))
+                }
+                Occasion::ReachedEnd => {
+                    self.pulse.at_end.insert(worker);
+                    false
+                }
+            }),
+        }
+    }
+
+    /// Has every worker end its batch and hand over.
+    fn cut(&mut self) -> anyhow::Result<Vec<CutReport>> {
+        for worker in &self.workers {
+            // A worker that is gone has said why: its report is among the events.
+            let _ = worker.send(Command::Cut);
+        }
+        let mut reports = Vec::with_capacity(self.workers.len());
+        while reports.len() < self.workers.len() {
+            match self.events.recv().context("all workers are gone; see the log lines before this")? {
+                Event::Worker(_, Report::Cut(report)) => reports.push(*report),
+                Event::Worker(_, Report::Failed(error)) => return Err(error),
+                Event::Worker(..) | Event::StopAsked => {}
+            }
+        }
+        self.pulse.at_end.clear();
+        Ok(reports)
+    }
+
+    fn note_positions(&mut self, reports: &[CutReport], now_ms: i64) {
+        let now = Instant::now();
+        let since_ms = now.duration_since(self.pulse.last_cut).as_millis() as u64;
+        for report in reports {
+            self.partitions.note(report, now_ms, since_ms, self.pulse.held_back);
+        }
+        self.pulse.last_cut = now;
+        self.pulse.held_back = false;
+    }
+
+    /// What each aggregate is closed through with this cut.
+    fn closing(&self) -> Vec<AggregateClock> {
+        let clock_ms = self.partitions.clock_ms();
+        let close = |(clock, &delay_ms): (&AggregateClock, &u64)| AggregateClock {
+            closed_through_ms: close_through(clock.closed_through_ms, clock_ms, delay_ms),
+            ..*clock
+        };
+        self.epoch.aggregates.iter().zip(&self.delays_ms).map(close).collect()
+    }
+
+    fn is_worth_committing(&self, reports: &[CutReport], clocks: &[AggregateClock]) -> bool {
+        let has_records = reports.iter().any(|report| report.partial.account.records_in > 0);
+        has_records || *clocks != self.epoch.aggregates
+    }
+
+    fn resume(&self) -> anyhow::Result<()> {
+        self.shared.budget.refill();
+        for worker in &self.workers {
+            let resume = Command::Resume(Arc::clone(&self.epoch));
+            worker.send(resume).ok().context("a worker is gone; see the log lines before this")?;
+        }
+        Ok(())
+    }
+
+    fn commit(
+        &mut self,
+        epoch: &EpochContext,
+        reports: Vec<CutReport>,
+        clocks: &[AggregateClock],
+    ) -> anyhow::Result<()> {
+        let began = Instant::now();
+        let partials = reports.into_iter().map(|report| report.partial).collect();
+        let done = self.commits.commit(epoch, partials, clocks, &self.partitions)?;
+        self.pulse.last_commit = Some(Instant::now());
+        let commit_ms = began.elapsed().as_millis() as u64;
+        let taken_in = self.shared.records_in.load(Ordering::Relaxed);
+        info!(
+            epoch = epoch.epoch,
+            records = done.records,
+            windows = done.windows,
+            files = done.files,
+            commit_ms,
+            total = done.total_records,
+            "committed"
+        );
+        debug!(taken_in, clocks = ?clocks, "clocks");
+        (self.on_commit)(&Progress {
+            epoch: epoch.epoch,
+            records_in: done.total_records,
+            windows_out: done.total_windows,
+            closed_through_ms: clocks.first().and_then(|clock| clock.closed_through_ms),
+        });
+        Ok(())
+    }
+}

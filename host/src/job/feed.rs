@@ -1,0 +1,31 @@
+//! Where a worker's batches come from: Kafka, or records in memory in tests.
+
+use speed_layer_core::records::Records;
+use speed_layer_kafka::{Feed, PollLimits, PollOutcome, Position};
+
+/// A worker's half of a source.
+///
+/// # Contract
+/// - a poll replaces what is in `records`; within a partition offsets rise, over all polls.
+/// - `positions` stands after everything that polls gave out.
+/// - an error is final.
+pub trait RecordFeed: Send {
+    fn poll(&mut self, records: &mut Records, limits: &PollLimits) -> anyhow::Result<PollOutcome>;
+    fn positions(&self) -> Vec<Position>;
+    /// Every partition has reached its bound; without one, has nothing more to read now.
+    fn is_at_end(&self) -> bool;
+}
+
+impl RecordFeed for Feed {
+    fn poll(&mut self, records: &mut Records, limits: &PollLimits) -> anyhow::Result<PollOutcome> {
+        Ok(Self::poll(self, records, limits)?)
+    }
+
+    fn positions(&self) -> Vec<Position> {
+        Self::positions(self).collect()
+    }
+
+    fn is_at_end(&self) -> bool {
+        Self::is_at_end(self)
+    }
+}

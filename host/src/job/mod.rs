@@ -1,0 +1,132 @@
+//! A running job: opened, run to its end, closed.
+//!
+//! `open` finds out where to begin and refuses what cannot go well; `worker` threads
+//! take batches through the stages; `coordinator` decides when to commit; `commit`
+//! commits; `partitions` and `open_windows` are what lies between.
+
+mod budget;
+mod commit;
+mod control;
+mod coordinator;
+mod feed;
+mod open;
+mod open_windows;
+mod partitions;
+mod positions;
+mod process;
+mod stored;
+mod summary;
+mod worker;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::Context;
+use crossbeam_channel::Sender;
+use tracing::info;
+
+pub use control::{Progress, StopHandle};
+pub use summary::Summary;
+
+use crate::config::JobSpec;
+use coordinator::{Coordinator, Pulse};
+use feed::RecordFeed;
+use open::Opened;
+use worker::{Command, Report, Worker};
+
+/// What the coordinator hears.
+#[derive(Debug)]
+pub enum Event {
+    StopAsked,
+    Worker(usize, Report),
+}
+
+/// Runs `spec` until it ends by itself or `stop` is asked; `on_commit` is told of each commit.
+///
+/// # Errors
+/// A refusal at the start, with nothing written; or a failure later, with nothing lost:
+/// the next start goes on from the last commit.
+pub fn run(
+    spec: &JobSpec,
+    stop: &StopHandle,
+    on_commit: &mut dyn FnMut(&Progress),
+) -> anyhow::Result<Summary> {
+    let opened = Opened::open(spec, stop)?;
+    info!(job = %spec.name, epoch = opened.epoch.epoch, workers = opened.workers.len(), "started");
+    opened.run(stop, on_commit)
+}
+
+/// Milliseconds since 1970 UTC by the wall clock.
+fn now_ms() -> i64 {
+    chrono::Utc::now().timestamp_millis()
+}
+
+/// Starts a worker's thread. A panic in it is reported as a failure, never shown raw.
+fn spawn<F: RecordFeed + 'static>(worker: Worker<F>) -> anyhow::Result<thread::JoinHandle<()>> {
+    let (index, events) = (worker.index, worker.events.clone());
+    thread::Builder::new()
+        .name(format!("worker-{index}"))
+        .spawn(move || {
+            if std::panic::catch_unwind(AssertUnwindSafe(|| worker.run())).is_err() {
+                let error = anyhow::anyhow!("worker {index} met a fault of the host itself; nothing since the last commit was committed, please report this as a bug");
+                // A coordinator that no longer listens has ended the job.
+                let _ = events.send(Event::Worker(index, Report::Failed(error)));
+            }
+        })
+        .context("a worker's thread cannot be started")
+}
+
+impl Opened<'_> {
+    fn run(self, stop: &StopHandle, on_commit: &mut dyn FnMut(&Progress)) -> anyhow::Result<Summary> {
+        let Self { spec, workers, events, shared, partitions, epoch, mut commits, source, first_aggregate } =
+            self;
+        let start_ms = process::age_ms();
+        let mut commands: Vec<Sender<Command>> = Vec::new();
+        let mut threads = Vec::new();
+        for (worker, sender) in workers {
+            commands.push(sender);
+            threads.push(spawn(worker)?);
+        }
+        let mut coordinator = Coordinator {
+            trigger: spec.trigger,
+            delays_ms: spec.aggregates.iter().map(|aggregate| aggregate.watermark_ms).collect(),
+            workers: commands,
+            events,
+            shared: Arc::clone(&shared),
+            partitions,
+            epoch,
+            commits: &mut commits,
+            stop,
+            on_commit,
+            pulse: Pulse::new(),
+        };
+        let outcome = coordinator.run();
+        let running_ms = coordinator.pulse.running_ms();
+        let next_offsets = coordinator.partitions.next_offsets();
+        drop(coordinator);
+        if let Some(source) = &source {
+            source.wake();
+        }
+        for thread in threads {
+            // A worker's panic is caught and reported inside its thread.
+            let _ = thread.join();
+        }
+        outcome?;
+        if let Some(source) = &source {
+            source.commit_for_monitoring(&next_offsets)?;
+        }
+        let summary = Summary {
+            job: spec.name.clone(),
+            account: commits.account.clone(),
+            first_aggregate,
+            windows_out: commits.windows_out,
+            commits: commits.commits,
+            running_ms,
+            start_ms,
+            peak_rss_mb: process::peak_rss_mb(),
+        };
+        commits.committer.close_clean()?;
+        Ok(summary)
+    }
+}

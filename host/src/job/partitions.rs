@@ -1,0 +1,167 @@
+//! What the coordinator knows of each partition between cuts: how far it is read, how
+//! far its event time is, and since when it has been silent at its end.
+
+use std::collections::BTreeMap;
+
+use speed_layer_core::commit;
+use speed_layer_core::watermark::{self, BoundedFacts, PartitionFacts, PartitionProgress, Standing};
+use speed_layer_kafka::{Position, TopicFacts};
+
+use super::worker::CutReport;
+
+/// All partitions of the job.
+#[derive(Debug)]
+pub struct Partitions {
+    by_number: BTreeMap<i32, Partition>,
+    topic: String,
+    topic_id: Option<String>,
+    idle_timeout_ms: u64,
+    /// Set for a bounded run: the wall clock at which it began.
+    run_began_ms: Option<i64>,
+}
+
+#[derive(Debug)]
+struct Partition {
+    clock: PartitionProgress,
+    next_offset: i64,
+    leader_epoch: Option<i32>,
+    log_start: i64,
+    /// At the start; where a bounded run ends.
+    stable_at_start: i64,
+    high_watermark: i64,
+    at_log_end: bool,
+    /// Counted from cut to cut while it is at its log's end and nothing holds it back.
+    at_end_for_ms: u64,
+    gave_in_this_run: bool,
+}
+
+/// A partition as a run begins with it.
+#[derive(Debug, Clone, Copy)]
+pub struct Beginning {
+    pub partition: i32,
+    pub start_offset: i64,
+    pub leader_epoch: Option<i32>,
+    pub clock: PartitionProgress,
+}
+
+impl Partitions {
+    pub fn new(
+        facts: &TopicFacts,
+        beginnings: &[Beginning],
+        idle_timeout_ms: u64,
+        run_began_ms: Option<i64>,
+    ) -> Self {
+        let by_number = facts
+            .partitions
+            .iter()
+            .filter_map(|now| {
+                let begin = beginnings.iter().find(|begin| begin.partition == now.partition)?;
+                let partition = Partition {
+                    clock: begin.clock,
+                    next_offset: begin.start_offset,
+                    leader_epoch: begin.leader_epoch,
+                    log_start: now.log_start,
+                    stable_at_start: now.last_stable,
+                    high_watermark: now.high_watermark,
+                    at_log_end: false,
+                    at_end_for_ms: 0,
+                    gave_in_this_run: false,
+                };
+                Some((now.partition, partition))
+            })
+            .collect();
+        Self {
+            by_number,
+            topic: facts.topic.clone(),
+            topic_id: facts.id.clone(),
+            idle_timeout_ms,
+            run_began_ms,
+        }
+    }
+
+    /// Notes what a worker saw up to a cut. `since_last_cut_ms` counts as silence only
+    /// where `held_back` is false: a worker that waited for a commit heard nothing.
+    pub fn note(&mut self, report: &CutReport, now_ms: i64, since_last_cut_ms: u64, held_back: bool) {
+        for position in &report.positions {
+            let Some(partition) = self.by_number.get_mut(&position.partition) else { continue };
+            partition.note_position(position, now_ms, if held_back { 0 } else { since_last_cut_ms });
+            if let Some(&event_ms) = report.partial.greatest_ms.get(&position.partition) {
+                partition.clock.accepted(event_ms);
+            }
+            partition.clock.update_idle(&partition.facts(), self.idle_timeout_ms);
+        }
+    }
+
+    /// The job's clock, milliseconds of event time.
+    pub fn clock_ms(&self) -> Option<i64> {
+        watermark::job_clock(self.by_number.values().map(|partition| match self.run_began_ms {
+            Some(run_began_ms) => {
+                partition.clock.standing_bounded(&partition.bounded_facts(run_began_ms), self.idle_timeout_ms)
+            }
+            None => partition.standing(),
+        }))
+    }
+
+    /// Next offsets, for the group's lag monitors.
+    pub fn next_offsets(&self) -> Vec<(i32, i64)> {
+        self.by_number.iter().map(|(&number, partition)| (number, partition.next_offset)).collect()
+    }
+
+    /// For the checkpoint.
+    pub fn progress(&self) -> Vec<commit::PartitionProgress> {
+        let progress = |(&number, partition): (&i32, &Partition)| commit::PartitionProgress {
+            topic: self.topic.clone(),
+            partition: number,
+            topic_id: self.topic_id.clone(),
+            leader_epoch: partition.leader_epoch,
+            next_offset: partition.next_offset,
+            log_start_offset: Some(partition.log_start),
+            stable_offset: Some(partition.stable_at_start.max(partition.next_offset)),
+            clock: commit::PartitionClock {
+                max_event_ms: partition.clock.max_event_ms,
+                idle: partition.clock.idle,
+                last_gave_ms: partition.clock.last_gave_ms,
+            },
+        };
+        self.by_number.iter().map(progress).collect()
+    }
+}
+
+impl Partition {
+    fn note_position(&mut self, position: &Position, now_ms: i64, silent_ms: u64) {
+        let gave = position.next_offset > self.next_offset;
+        if gave {
+            self.clock.gave(now_ms);
+            self.gave_in_this_run = true;
+        }
+        let still_at_end = self.at_log_end && !gave;
+        self.at_log_end = position.is_at_log_end();
+        self.at_end_for_ms = if still_at_end && self.at_log_end { self.at_end_for_ms + silent_ms } else { 0 };
+        self.next_offset = position.next_offset;
+        self.leader_epoch = position.leader_epoch.or(self.leader_epoch);
+        self.high_watermark = position.high_watermark.unwrap_or(self.high_watermark).max(self.high_watermark);
+    }
+
+    fn facts(&self) -> PartitionFacts {
+        PartitionFacts {
+            position: self.next_offset,
+            log_start: self.log_start,
+            last_stable_offset: if self.at_log_end { self.next_offset } else { self.high_watermark },
+            high_watermark: self.high_watermark,
+            at_end_for_ms: self.at_end_for_ms,
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        self.clock.standing(&self.facts())
+    }
+
+    fn bounded_facts(&self, run_began_ms: i64) -> BoundedFacts {
+        BoundedFacts {
+            position: self.next_offset,
+            end: self.stable_at_start,
+            gave_in_this_run: self.gave_in_this_run,
+            run_began_ms,
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Where each partition begins: from the checkpoint, checked against what the broker
+//! still has, or, without one, from where the user says.
+
+use anyhow::bail;
+use speed_layer_core::commit::{Gap, PartitionProgress};
+use speed_layer_core::watermark::PartitionProgress as Clock;
+use speed_layer_kafka::{Broker, PartitionFacts, Problem, StoredPosition, TopicFacts, compare_positions};
+use tracing::{info, warn};
+
+use super::partitions::Beginning;
+use crate::config::{OnDataLoss, SourceSpec, Start};
+
+/// Where to begin, and what is lost on the way.
+#[derive(Debug, Default)]
+pub struct Beginnings {
+    pub partitions: Vec<Beginning>,
+    pub gaps: Vec<Gap>,
+}
+
+/// Without a checkpoint.
+///
+/// # Errors
+/// When the broker does not say which offset a time is at.
+pub fn fresh(source: &SourceSpec, broker: &Broker, facts: &TopicFacts) -> anyhow::Result<Beginnings> {
+    let by_time = match source.start {
+        Start::AtMs(ms) => {
+            let numbers: Vec<i32> = facts.partitions.iter().map(|partition| partition.partition).collect();
+            broker.offsets_at(&source.topic, &numbers, ms)?
+        }
+        Start::Earliest | Start::Latest => Vec::new(),
+    };
+    let offset = |partition: &PartitionFacts| match source.start {
+        Start::Earliest => partition.log_start,
+        Start::Latest => partition.last_stable,
+        Start::AtMs(_) => {
+            let found = by_time.iter().find(|(number, _)| *number == partition.partition);
+            found.and_then(|(_, offset)| *offset).unwrap_or(partition.last_stable)
+        }
+    };
+    let begin =
+        |partition: &PartitionFacts| beginning(partition.partition, offset(partition), Clock::default());
+    Ok(Beginnings { partitions: facts.partitions.iter().map(begin).collect(), gaps: Vec::new() })
+}
+
+/// From a checkpoint.
+///
+/// # Errors
+/// When records are gone and the job is to stop then.
+pub fn resumed(
+    source: &SourceSpec,
+    stored: &[PartitionProgress],
+    facts: &TopicFacts,
+) -> anyhow::Result<Beginnings> {
+    let stored_id = stored.iter().find_map(|partition| partition.topic_id.as_deref());
+    let positions: Vec<StoredPosition> = stored
+        .iter()
+        .map(|of| StoredPosition { partition: of.partition, next_offset: of.next_offset })
+        .collect();
+    let problems = compare_positions(stored_id, &positions, facts);
+    judge(source, &problems)?;
+    let is_replaced = problems.iter().any(|problem| matches!(problem, Problem::TopicReplaced { .. }));
+    let mut beginnings = Beginnings::default();
+    for now in &facts.partitions {
+        let known = stored.iter().find(|of| of.partition == now.partition);
+        beginnings.partitions.push(match known {
+            Some(known) => begin_known(known, now, is_replaced, &mut beginnings.gaps),
+            None => beginning(now.partition, now.log_start, Clock::default()),
+        });
+    }
+    for problem in problems.iter().filter(|problem| matches!(problem, Problem::PartitionGone { .. })) {
+        if let Problem::PartitionGone { topic, partition, next_offset } = problem {
+            beginnings.gaps.push(gap(topic, *partition, *next_offset, *next_offset, problem.to_string()));
+        }
+    }
+    Ok(beginnings)
+}
+
+fn judge(source: &SourceSpec, problems: &[Problem]) -> anyhow::Result<()> {
+    for problem in problems {
+        match (problem.is_loss(), source.on_data_loss) {
+            (false, _) => info!("{problem}"),
+            (true, OnDataLoss::Skip) => warn!("records are lost, going on as asked: {problem}"),
+            (true, OnDataLoss::Stop) => bail!("{problem}"),
+        }
+    }
+    Ok(())
+}
+
+fn begin_known(
+    stored: &PartitionProgress,
+    now: &PartitionFacts,
+    is_replaced: bool,
+    gaps: &mut Vec<Gap>,
+) -> Beginning {
+    let next = stored.next_offset;
+    let start = if is_replaced {
+        now.log_start
+    } else {
+        next.clamp(now.log_start, now.high_watermark.max(now.log_start))
+    };
+    if start != next || is_replaced {
+        let reason =
+            if is_replaced { "the topic was made again" } else { "the log no longer holds these offsets" };
+        gaps.push(gap(&stored.topic, stored.partition, next.min(start), next.max(start), reason.to_owned()));
+    }
+    let clock = Clock {
+        max_event_ms: stored.clock.max_event_ms,
+        idle: stored.clock.idle,
+        last_gave_ms: stored.clock.last_gave_ms,
+    };
+    let leader_epoch = if start == next && !is_replaced { stored.leader_epoch } else { None };
+    Beginning { leader_epoch, ..beginning(stored.partition, start, clock) }
+}
+
+fn beginning(partition: i32, start_offset: i64, clock: Clock) -> Beginning {
+    Beginning { partition, start_offset, leader_epoch: None, clock }
+}
+
+fn gap(topic: &str, partition: i32, from: i64, to: i64, reason: String) -> Gap {
+    Gap { topic: topic.to_owned(), partition, from, to, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn source(on_data_loss: OnDataLoss) -> SourceSpec {
+        SourceSpec {
+            brokers: "b".into(),
+            topic: "t".into(),
+            start: Start::Earliest,
+            on_data_loss,
+            wait_for_topic_ms: 0,
+            properties: BTreeMap::new(),
+        }
+    }
+
+    fn stored(partition: i32, next_offset: i64) -> PartitionProgress {
+        PartitionProgress {
+            topic: "t".into(),
+            partition,
+            topic_id: Some("one".into()),
+            leader_epoch: Some(3),
+            next_offset,
+            log_start_offset: None,
+            stable_offset: None,
+            clock: speed_layer_core::commit::PartitionClock { max_event_ms: Some(7), ..Default::default() },
+        }
+    }
+
+    fn facts(id: &str, logs: &[(i64, i64)]) -> TopicFacts {
+        let one = |(partition, &(log_start, end)): (i32, &(i64, i64))| PartitionFacts {
+            partition,
+            log_start,
+            last_stable: end,
+            high_watermark: end,
+            leader_epoch: None,
+        };
+        TopicFacts { topic: "t".into(), id: Some(id.into()), partitions: (0..).zip(logs).map(one).collect() }
+    }
+
+    fn starts(beginnings: &Beginnings) -> Vec<i64> {
+        beginnings.partitions.iter().map(|begin| begin.start_offset).collect()
+    }
+
+    #[test]
+    fn a_checkpoint_decides_and_a_new_partition_is_read_from_its_beginning() {
+        let found =
+            resumed(&source(OnDataLoss::Stop), &[stored(0, 5)], &facts("one", &[(0, 9), (0, 4)])).unwrap();
+        assert_eq!(starts(&found), [5, 0]);
+        assert_eq!(found.partitions[0].clock.max_event_ms, Some(7));
+        assert!(found.gaps.is_empty());
+    }
+
+    #[test]
+    fn lost_records_stop_the_job_or_are_recorded_as_a_gap() {
+        let now = facts("one", &[(8, 9), (0, 3)]);
+        let before = [stored(0, 5), stored(1, 6)];
+        assert!(resumed(&source(OnDataLoss::Stop), &before, &now).is_err());
+        let found = resumed(&source(OnDataLoss::Skip), &before, &now).unwrap();
+        assert_eq!(starts(&found), [8, 3]);
+        let gaps: Vec<_> = found.gaps.iter().map(|gap| (gap.partition, gap.from, gap.to)).collect();
+        assert_eq!(gaps, [(0, 5, 8), (1, 3, 6)]);
+    }
+
+    #[test]
+    fn a_topic_made_again_is_refused_or_read_from_its_beginning() {
+        let now = facts("two", &[(0, 90)]);
+        assert!(resumed(&source(OnDataLoss::Stop), &[stored(0, 5)], &now).is_err());
+        let found = resumed(&source(OnDataLoss::Skip), &[stored(0, 5)], &now).unwrap();
+        assert_eq!(starts(&found), [0]);
+        assert_eq!(found.partitions[0].leader_epoch, None);
+        assert_eq!(found.gaps.len(), 1);
+    }
+}

@@ -1,0 +1,18 @@
+//! The host of Speed Layer, as a library so that its parts can be tested from inside;
+//! `main.rs` is the program.
+//!
+//! A record's way: `job` (source and workers) → `stages` (parse, clock, transforms,
+//! fold) → `job` again (merge, finish, commit). `config` and `plan` come before it,
+//! `cli`, `produce` and `demo` stand around it.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod cli;
+mod config;
+mod demo;
+mod job;
+mod logs;
+mod plan;
+mod produce;
+mod stages;

@@ -1,0 +1,215 @@
+//! From a job's configuration to stages that fit together: every plugin loaded and
+//! described, schemas computed forward along the chain, wanted columns backward.
+//!
+//! Everything that can be wrong with plugins, settings and columns is found here,
+//! before a broker is asked or a file is written. Opens no instance that handles rows.
+
+mod columns;
+mod resolve;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use arrow_schema::{DataType, SchemaRef, TimeUnit};
+use speed_layer_plugin::{AggregateDescription, Plugin, RawFields, Runtime, Stage, TransformDescription};
+
+use crate::config::{AggregateSpec, JobSpec, StageSpec};
+
+/// The stages of a job. Level 0 is the parser's output; level i + 1 that of
+/// transform i. A column is named by its number in its level's whole schema.
+pub struct Plan {
+    pub parse: ParsePlan,
+    pub transforms: Vec<TransformPlan>,
+    pub aggregates: Vec<AggregatePlan>,
+    pub event_time: EventTimeColumn,
+}
+
+pub struct ParsePlan {
+    pub plugin: Plugin,
+    pub config: String,
+    pub reads: RawFields,
+    /// Level 0.
+    pub schema: SchemaRef,
+    pub wanted: Vec<u32>,
+}
+
+pub struct TransformPlan {
+    pub plugin: Plugin,
+    pub config: String,
+    /// The level before it.
+    pub input: SchemaRef,
+    pub description: TransformDescription,
+    /// Entries of the description's needs that each call brings.
+    pub given: Vec<u32>,
+    /// Computed output columns that anybody reads.
+    pub wanted_computed: Vec<u32>,
+    /// Passed-on output columns that anybody reads, with their input columns.
+    pub passed_on: Vec<(usize, usize)>,
+    /// The level after it.
+    pub schema: SchemaRef,
+}
+
+pub struct AggregatePlan {
+    pub spec: AggregateSpec,
+    pub plugin: Plugin,
+    pub config: String,
+    /// The last level.
+    pub input: SchemaRef,
+    pub description: AggregateDescription,
+    /// The key columns' numbers in the last level.
+    pub key_columns: Vec<usize>,
+}
+
+/// Where the event time is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventTimeColumn {
+    pub level: usize,
+    pub column: usize,
+    pub unit: EventTimeUnit,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventTimeUnit {
+    Milliseconds,
+    Microseconds,
+}
+
+impl Plan {
+    /// Loads and describes every stage of `job`.
+    ///
+    /// # Errors
+    /// One paragraph that names the plugin, column or setting and what to do.
+    pub fn make(runtime: &Runtime, job: &JobSpec) -> anyhow::Result<Self> {
+        let mut parse = describe_parse(runtime, &job.parse)?;
+        let mut transforms = describe_transforms(runtime, &job.transforms, &parse.schema)?;
+        let levels = levels(&parse, &transforms);
+        let event_time = event_time_column(&levels, &job.clock.event_time)?;
+        refuse_early_event_time(&transforms, event_time)?;
+        let last = &levels[levels.len() - 1];
+        let aggregates = job
+            .aggregates
+            .iter()
+            .map(|spec| describe_aggregate(runtime, spec, last))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let wanted = resolve::wanted_columns(&mut transforms, &aggregates, event_time)?;
+        parse.wanted = numbers(&wanted);
+        Ok(Self { parse, transforms, aggregates, event_time })
+    }
+}
+
+fn numbers(columns: &BTreeSet<usize>) -> Vec<u32> {
+    columns.iter().map(|&column| column as u32).collect()
+}
+
+fn levels(parse: &ParsePlan, transforms: &[TransformPlan]) -> Vec<SchemaRef> {
+    std::iter::once(&parse.schema)
+        .chain(transforms.iter().map(|transform| &transform.schema))
+        .cloned()
+        .collect()
+}
+
+fn load(runtime: &Runtime, stage: &StageSpec, expected: Stage) -> anyhow::Result<(Plugin, String)> {
+    let plugin = runtime.load(&stage.plugin)?;
+    plugin.require_stage(expected)?;
+    Ok((plugin, stage.config_json()))
+}
+
+fn describe_parse(runtime: &Runtime, stage: &StageSpec) -> anyhow::Result<ParsePlan> {
+    let (plugin, config) = load(runtime, stage, Stage::Parse)?;
+    let description = plugin.describe_parse(&config)?;
+    Ok(ParsePlan { plugin, config, reads: description.reads, schema: description.output, wanted: Vec::new() })
+}
+
+fn describe_transforms(
+    runtime: &Runtime,
+    stages: &[StageSpec],
+    parsed: &SchemaRef,
+) -> anyhow::Result<Vec<TransformPlan>> {
+    let mut input = Arc::clone(parsed);
+    let mut plans = Vec::with_capacity(stages.len());
+    for stage in stages {
+        let plan = describe_transform(runtime, stage, input)?;
+        input = Arc::clone(&plan.schema);
+        plans.push(plan);
+    }
+    Ok(plans)
+}
+
+fn describe_transform(
+    runtime: &Runtime,
+    stage: &StageSpec,
+    input: SchemaRef,
+) -> anyhow::Result<TransformPlan> {
+    let (plugin, config) = load(runtime, stage, Stage::Transform)?;
+    let description = plugin.describe_transform(&config, &input)?;
+    let fields = description.output.iter().map(|column| Arc::clone(&column.field)).collect::<Vec<_>>();
+    let schema = Arc::new(arrow_schema::Schema::new(fields));
+    let (given, wanted_computed, passed_on) = Default::default();
+    Ok(TransformPlan { plugin, config, input, description, given, wanted_computed, passed_on, schema })
+}
+
+fn describe_aggregate(
+    runtime: &Runtime,
+    spec: &AggregateSpec,
+    input: &SchemaRef,
+) -> anyhow::Result<AggregatePlan> {
+    let (plugin, config) = load(runtime, &spec.stage, Stage::Aggregate)?;
+    let description = plugin.describe_aggregate(&config, input)?;
+    let key_columns = spec
+        .key
+        .iter()
+        .map(|name| columns::find(input, name).with_context(|| format!("the key of aggregate {}", spec.name)))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    for name in ["window_start", "window_end"].into_iter().chain(spec.key.iter().map(String::as_str)) {
+        if description.output.index_of(name).is_ok() {
+            bail!(
+                "{} gives a column `{name}`, which the host adds itself; rename it in the plugin or by its settings",
+                plugin.id()
+            );
+        }
+    }
+    Ok(AggregatePlan {
+        spec: spec.clone(),
+        plugin,
+        config,
+        input: Arc::clone(input),
+        description,
+        key_columns,
+    })
+}
+
+fn event_time_column(levels: &[SchemaRef], name: &str) -> anyhow::Result<EventTimeColumn> {
+    for (level, schema) in levels.iter().enumerate() {
+        if let Ok(column) = schema.index_of(name) {
+            let unit = event_time_unit(name, schema.field(column).data_type())?;
+            return Ok(EventTimeColumn { level, column, unit });
+        }
+    }
+    let all = &levels[levels.len() - 1];
+    columns::find(all, name).context("the event time")?;
+    bail!("the event time column `{name}` is in no stage's output; name it with --event-time")
+}
+
+fn event_time_unit(name: &str, data_type: &DataType) -> anyhow::Result<EventTimeUnit> {
+    match data_type {
+        DataType::Int64 => Ok(EventTimeUnit::Milliseconds),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => Ok(EventTimeUnit::Microseconds),
+        other => bail!(
+            "the event time column `{name}` is {other}; it has to be s64 (milliseconds since 1970 UTC) or timestamp-us"
+        ),
+    }
+}
+
+/// A transform before the event time is known cannot ask for it.
+fn refuse_early_event_time(transforms: &[TransformPlan], event_time: EventTimeColumn) -> anyhow::Result<()> {
+    for transform in transforms.iter().take(event_time.level) {
+        if transform.description.needs.contains(&speed_layer_plugin::Need::EventTime) {
+            bail!(
+                "{} asks for the event time, which a stage after it makes; change the order of the transforms, or name the parser's column with --event-time",
+                transform.plugin.id()
+            );
+        }
+    }
+    Ok(())
+}

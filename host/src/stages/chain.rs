@@ -1,0 +1,190 @@
+//! One worker's stages, in their order, and what has piled up since the last cut.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch};
+use speed_layer_core::account::Account;
+use speed_layer_core::clock::ClockBounds;
+use speed_layer_core::group::GroupTable;
+use speed_layer_core::records::Records;
+use speed_layer_plugin::{Context, Parser, PluginId, Transformer};
+
+use super::EpochContext;
+use super::clock::ClockCheck;
+use super::fold::Fold;
+use super::frame::Frame;
+use super::reject::set_aside;
+use super::sides::{Culprit, Sides};
+use crate::plan::{Plan, TransformPlan};
+
+/// The stages of one worker, with plugin instances of its own.
+pub struct Chain {
+    plan: Arc<Plan>,
+    parser: Parser,
+    parse_culprit: Arc<Culprit>,
+    clock: ClockCheck,
+    transforms: Vec<(Transformer, Arc<Culprit>)>,
+    folds: Vec<Fold>,
+    account: Account,
+    sides: Sides,
+}
+
+/// What a worker hands over at a cut.
+#[derive(Debug)]
+pub struct Partial {
+    pub account: Account,
+    /// The greatest accepted event time of each partition that had one.
+    pub greatest_ms: BTreeMap<i32, i64>,
+    pub sides: Sides,
+    /// One an aggregate.
+    pub groups: Vec<GroupTable>,
+}
+
+impl Chain {
+    /// Opens an instance of every plugin.
+    ///
+    /// # Errors
+    /// When a plugin refuses, or a key cannot be grouped by.
+    pub fn open(plan: &Arc<Plan>, bounds: ClockBounds) -> anyhow::Result<Self> {
+        let parse = &plan.parse;
+        let transforms = plan
+            .transforms
+            .iter()
+            .enumerate()
+            .map(|(i, transform)| open_transform(i, transform))
+            .collect::<anyhow::Result<_>>()?;
+        Ok(Self {
+            parser: parse.plugin.open_parse(&parse.config, &parse.wanted)?,
+            parse_culprit: culprit("parse", parse.plugin.id()),
+            clock: ClockCheck {
+                bounds,
+                column: plan.event_time,
+                culprit: culprit("clock", parse.plugin.id()),
+                greatest_ms: BTreeMap::new(),
+            },
+            transforms,
+            folds: plan.aggregates.iter().map(Fold::open).collect::<anyhow::Result<_>>()?,
+            account: account_of(plan),
+            sides: Sides::default(),
+            plan: Arc::clone(plan),
+        })
+    }
+
+    /// Takes one batch through all stages.
+    ///
+    /// # Errors
+    /// A plugin failed: what has piled up holds a part of this batch and must not be
+    /// committed.
+    pub fn process(&mut self, epoch: &EpochContext, records: &Records) -> anyhow::Result<()> {
+        let context = epoch.for_row_stages();
+        let mut frame = self.parse(&context, records)?;
+        self.check_clock(0, &mut frame, epoch)?;
+        for index in 0..self.transforms.len() {
+            frame = self.transform(index, &context, frame)?;
+            self.check_clock(index + 1, &mut frame, epoch)?;
+        }
+        self.account.rows_offered += frame.rows as u64;
+        for (index, fold) in self.folds.iter_mut().enumerate() {
+            let account = self.account.aggregate(fold.name());
+            fold.fold(epoch, index, &frame, account, &mut self.sides)?;
+        }
+        Ok(())
+    }
+
+    /// Roughly what the side rows hold in memory.
+    pub fn side_bytes(&self) -> usize {
+        self.sides.bytes()
+    }
+
+    /// Takes what has piled up since the last cut.
+    pub fn cut(&mut self) -> Partial {
+        Partial {
+            account: std::mem::replace(&mut self.account, account_of(&self.plan)),
+            greatest_ms: std::mem::take(&mut self.clock.greatest_ms),
+            sides: std::mem::take(&mut self.sides),
+            groups: self.folds.iter_mut().map(Fold::cut).collect(),
+        }
+    }
+
+    fn parse<'a>(&mut self, context: &Context, records: &'a Records) -> anyhow::Result<Frame<'a>> {
+        let parsed = self.parser.parse(context, records)?;
+        let rejected = parsed.rejects.rows.len() as u64;
+        self.account.records_in += records.len() as u64;
+        self.account.dead_lettered.parse += rejected;
+        self.account.records_parsed += records.len() as u64 - rejected;
+        self.account.rows_parsed += parsed.rows.num_rows() as u64;
+        let columns = spread(&self.plan.parse.wanted, &parsed.rows, self.plan.parse.schema.fields().len());
+        let frame = Frame::new(records, parsed.rows.num_rows(), columns, parsed.records);
+        set_aside(&mut self.sides, &frame, parsed.rejects, &self.parse_culprit, |record| record as usize);
+        Ok(frame)
+    }
+
+    fn check_clock(
+        &mut self,
+        level: usize,
+        frame: &mut Frame<'_>,
+        epoch: &EpochContext,
+    ) -> anyhow::Result<()> {
+        if self.clock.column.level == level {
+            let refused = self.clock.check(frame, epoch.epoch_began_ms, &mut self.sides)?;
+            self.account.dead_lettered.clock += refused as u64;
+        }
+        Ok(())
+    }
+
+    fn transform<'a>(
+        &mut self,
+        index: usize,
+        context: &Context,
+        mut frame: Frame<'a>,
+    ) -> anyhow::Result<Frame<'a>> {
+        let plan = &self.plan.transforms[index];
+        let (transformer, culprit) = &mut self.transforms[index];
+        let given = plan
+            .given
+            .iter()
+            .map(|&need| {
+                frame.need(&plan.description.needs[need as usize], |name| plan.input.index_of(name).ok())
+            })
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let done = transformer.transform(context, frame.rows, &given)?;
+        let rejected = done.rejects.rows.len();
+        set_aside(&mut self.sides, &frame, done.rejects, culprit, |row| frame.record_of(row as usize));
+        let rows_before = frame.rows;
+        if let Some(kept) = &done.kept {
+            frame.keep(kept)?;
+        }
+        self.account.dead_lettered.transform += rejected as u64;
+        self.account.rows_filtered += (rows_before - rejected - frame.rows) as u64;
+        let mut columns = spread(&plan.wanted_computed, &done.rows, plan.schema.fields().len());
+        for &(output, input) in &plan.passed_on {
+            columns[output] = frame.columns[input].clone();
+        }
+        frame.columns = columns;
+        Ok(frame)
+    }
+}
+
+fn open_transform(index: usize, plan: &TransformPlan) -> anyhow::Result<(Transformer, Arc<Culprit>)> {
+    let transformer =
+        plan.plugin.open_transform(&plan.config, &plan.input, &plan.given, &plan.wanted_computed)?;
+    Ok((transformer, culprit(&format!("transform:{index}"), plan.plugin.id())))
+}
+
+fn culprit(stage: &str, plugin: &PluginId) -> Arc<Culprit> {
+    Arc::new(Culprit { stage: stage.into(), aggregate: None, plugin_digest: plugin.digest.hex() })
+}
+
+fn account_of(plan: &Plan) -> Account {
+    Account::new(plan.aggregates.iter().map(|aggregate| aggregate.spec.name.as_str()))
+}
+
+/// The columns of `batch` at their places in a schema of `width` columns.
+fn spread(wanted: &[u32], batch: &RecordBatch, width: usize) -> Vec<Option<ArrayRef>> {
+    let mut columns = vec![None; width];
+    for (&place, column) in wanted.iter().zip(batch.columns()) {
+        columns[place as usize] = Some(Arc::clone(column));
+    }
+    columns
+}

@@ -1,0 +1,220 @@
+//! The last stage of a worker: finds each row's window and key, sets late, withheld
+//! and unpathable rows aside, and folds the rest into partial states.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use arrow_array::ArrayRef;
+use speed_layer_core::account::AggregateAccount;
+use speed_layer_core::gate::{Admission, Gate};
+use speed_layer_core::group::{Assignment, GroupTable, Rows};
+use speed_layer_core::key::KeyEncoder;
+use speed_layer_core::path::{KeyUnpathable, unpathable_rows};
+use speed_layer_core::state::StateLayout;
+use speed_layer_core::time::{Duration, WindowSpec};
+use speed_layer_plugin::{Aggregator, Mode};
+
+use super::frame::Frame;
+use super::sides::{Culprit, Reason, Side, Sides};
+use super::{AggregateClock, EpochContext};
+use crate::plan::AggregatePlan;
+
+/// State bytes that one call of an aggregate is given: bounds what a guest has to hold.
+pub const STATE_BYTES_PER_CALL_MAX: usize = 8 << 20;
+
+/// One aggregate on one worker.
+pub struct Fold {
+    name: String,
+    needs: Vec<speed_layer_plugin::Need>,
+    mode: Mode,
+    input: arrow_schema::SchemaRef,
+    aggregator: Aggregator,
+    keys: KeyEncoder,
+    window: WindowSpec,
+    table: GroupTable,
+    culprit: Arc<Culprit>,
+    starts_us: Vec<i64>,
+    admission: Admission,
+    assignment: Assignment,
+}
+
+/// The groups of one aggregate, without any yet: what a worker and the coordinator begin with.
+///
+/// # Errors
+/// When the window is not a positive length or the state cannot be held.
+pub fn empty_table(plan: &AggregatePlan) -> anyhow::Result<GroupTable> {
+    let window = WindowSpec::new(Duration::from_ms(plan.spec.window_ms)?)?;
+    let state = &plan.description.state;
+    let layout = Arc::new(StateLayout::new(Arc::clone(&state.schema))?);
+    Ok(GroupTable::new(window, layout, &state.identity)?)
+}
+
+impl Fold {
+    /// Opens an instance of the aggregate.
+    ///
+    /// # Errors
+    /// When the plugin refuses or the key cannot be grouped by.
+    pub fn open(plan: &AggregatePlan) -> anyhow::Result<Self> {
+        let table = empty_table(plan)?;
+        Ok(Self {
+            name: plan.spec.name.clone(),
+            needs: plan.description.needs.clone(),
+            mode: plan.description.mode,
+            input: Arc::clone(&plan.input),
+            aggregator: plan.plugin.open_aggregate(&plan.config, &plan.input)?,
+            keys: KeyEncoder::new(&plan.input, &plan.spec.key)?,
+            window: table.spec(),
+            table,
+            culprit: Arc::new(Culprit {
+                stage: "aggregate".into(),
+                aggregate: Some(plan.spec.name.clone()),
+                plugin_digest: plan.plugin.id().digest.hex(),
+            }),
+            starts_us: Vec::new(),
+            admission: Admission::default(),
+            assignment: Assignment::default(),
+        })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Folds the rows of `frame`; `index` is the aggregate's number in the epoch.
+    ///
+    /// # Errors
+    /// The plugin failed, or the states do not fit.
+    pub fn fold(
+        &mut self,
+        epoch: &EpochContext,
+        index: usize,
+        frame: &Frame<'_>,
+        account: &mut AggregateAccount,
+        sides: &mut Sides,
+    ) -> anyhow::Result<()> {
+        let event_us = frame.event_us.as_ref().context("the event time is not known at the aggregate")?;
+        self.window.starts_of(event_us.values(), &mut self.starts_us);
+        self.admit(&epoch.aggregates[index], frame, account, sides);
+        let key_columns = self.key_columns(frame)?;
+        self.set_unpathable_aside(frame, &key_columns, account, sides);
+        account.aggregated += self.admission.selected.len() as u64;
+        let keys = self.keys.encode(&key_columns)?;
+        let rows = Rows {
+            keys: &keys,
+            windows_us: &self.starts_us,
+            partitions: &frame.partitions(),
+            offsets: &frame.offsets(),
+            selected: &self.admission.selected,
+        };
+        self.table.assign(rows, &mut self.assignment)?;
+        self.update(&epoch.for_aggregate(index), frame)
+    }
+
+    /// Takes the partial states since the last cut.
+    pub fn cut(&mut self) -> GroupTable {
+        let empty = self.table.new_empty();
+        std::mem::replace(&mut self.table, empty)
+    }
+
+    /// Finds the rows whose windows are open and sets the others aside.
+    fn admit(
+        &mut self,
+        clock: &AggregateClock,
+        frame: &Frame<'_>,
+        account: &mut AggregateAccount,
+        sides: &mut Sides,
+    ) {
+        let withheld_until_us = clock.withheld_until_ms.map(|ms| ms.saturating_mul(1000));
+        let gate = Gate::new(self.window, clock.closed_through_ms, withheld_until_us);
+        gate.admit(&self.starts_us, &mut self.admission);
+        account.late += self.admission.late.len() as u64;
+        account.withheld += self.admission.withheld.len() as u64;
+        for &row in &self.admission.late {
+            self.set_late_aside(frame, row as usize, "late", clock.closed_through_ms, sides);
+        }
+        for &row in &self.admission.withheld {
+            self.set_late_aside(frame, row as usize, "withheld", None, sides);
+        }
+    }
+
+    fn set_late_aside(
+        &self,
+        frame: &Frame<'_>,
+        row: usize,
+        kind: &str,
+        closed_ms: Option<i64>,
+        sides: &mut Sides,
+    ) {
+        let start_us = self.starts_us[row];
+        let end_us = self.window.end_of(start_us);
+        let late_by_ms = closed_ms.map_or(0, |closed_ms| closed_ms - end_us.div_euclid(1000));
+        let message = match closed_ms {
+            Some(_) => format!("its window was closed {late_by_ms} ms of event time before"),
+            None => "its window began before this aggregate did".to_owned(),
+        };
+        let side = Side::Late { window_start_us: start_us, window_end_us: end_us, late_by_ms };
+        let reason = Reason { side, kind: kind.into(), message };
+        sides.push(frame.records, frame.record_of(row), &self.culprit, reason);
+    }
+
+    fn key_columns(&self, frame: &Frame<'_>) -> anyhow::Result<Vec<ArrayRef>> {
+        let column = |&index: &usize| frame.columns[index].clone().context("a key column was not kept");
+        self.keys.indices().iter().map(column).collect()
+    }
+
+    fn set_unpathable_aside(
+        &mut self,
+        frame: &Frame<'_>,
+        key_columns: &[ArrayRef],
+        account: &mut AggregateAccount,
+        sides: &mut Sides,
+    ) {
+        let mut refused = unpathable_rows(self.keys.names(), key_columns).into_iter().peekable();
+        if refused.peek().is_none() {
+            return;
+        }
+        let culprit = &self.culprit;
+        self.admission.selected.retain(|&row| {
+            while refused.next_if(|(refused_row, _)| *refused_row < row).is_some() {}
+            let Some((_, why)) = refused.next_if(|(refused_row, _)| *refused_row == row) else { return true };
+            account.dead_lettered += 1;
+            let reason =
+                Reason { side: Side::DeadLetter, kind: KeyUnpathable::KIND.into(), message: why.to_string() };
+            sides.push(frame.records, frame.record_of(row as usize), culprit, reason);
+            false
+        });
+    }
+
+    fn update(&mut self, context: &speed_layer_plugin::Context, frame: &Frame<'_>) -> anyhow::Result<()> {
+        if self.assignment.rows.is_empty() {
+            return Ok(());
+        }
+        let columns = self
+            .needs
+            .iter()
+            .map(|need| frame.need(need, |name| self.input.index_of(name).ok()))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        for chunk in self.assignment.chunks(self.table.states(), STATE_BYTES_PER_CALL_MAX) {
+            let held = self.table.states().gather(chunk.slots)?;
+            let states = match self.mode {
+                Mode::Fold => self.aggregator.update(
+                    context,
+                    frame.rows,
+                    &columns,
+                    &chunk.rows,
+                    &chunk.groups,
+                    &held,
+                )?,
+                Mode::Delta => {
+                    let identities = self.table.states().identities(chunk.slots.len())?;
+                    let (rows, groups) = (&chunk.rows, &chunk.groups);
+                    let delta =
+                        self.aggregator.update(context, frame.rows, &columns, rows, groups, &identities)?;
+                    self.aggregator.merge(context, &held, &delta)?
+                }
+            };
+            self.table.states_mut().scatter(chunk.slots, &states)?;
+        }
+        Ok(())
+    }
+}
