@@ -21,8 +21,8 @@ pub trait Transform: Sized + 'static {
     /// What it may want to be given, and what it gives.
     fn describe(&self) -> TransformDescription;
 
-    /// Takes the numbers of the needs that each call brings and of the computed columns that
-    /// are wanted, both rising.
+    /// Takes the numbers of the needs that each call brings, and of the outputs that are
+    /// wanted and computed here (as numbered in the whole output), both rising.
     ///
     /// # Errors
     /// A refusal when that cannot be done.

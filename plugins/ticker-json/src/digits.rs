@@ -2,7 +2,7 @@
 //!
 //! It takes no other number: the caller then asks the general parser, which takes all.
 
-use crate::words::{digits_value, leading_digits, load};
+use crate::words::{before, digits_value, load, not_digits, without_byte};
 
 /// More digits do not fit the arithmetic below.
 const DIGITS_MAX: u32 = 18;
@@ -32,52 +32,93 @@ pub struct Decimal {
 #[inline(always)]
 pub fn integer(data: &[u8], at: usize) -> Option<(i64, usize)> {
     let begin = at + usize::from(*data.get(at)? == b'-');
-    let (value, end) = whole_digits(data, begin)?;
-    Some((if begin > at { -value } else { value }, end))
+    let word = load(data, begin)?;
+    let (value, count) = digits(data, begin, word)?;
+    if is_odd(word, count) {
+        return None;
+    }
+    Some((if begin > at { -value } else { value }, begin + count as usize))
 }
 
 /// The number at `at` and the place after it.
 #[inline(always)]
 pub fn decimal(data: &[u8], at: usize) -> Option<(Decimal, usize)> {
     let begin = at + usize::from(*data.get(at)? == b'-');
-    let (mut digits, mut end) = whole_digits(data, begin)?;
-    let mut scale = 0;
-    if data.get(end) == Some(&b'.') {
-        let point = end;
-        (digits, end) = more_digits(data, digits, (point - begin) as u32, point + 1)?;
-        scale = (end - point - 1) as u32;
-        if scale == 0 {
-            return None;
-        }
+    let word = load(data, begin)?;
+    let (digits, scale, len) = short_fraction(word).or_else(|| long_decimal(data, begin, word))?;
+    Some((Decimal { is_negative: begin > at, digits, scale }, begin + len))
+}
+
+/// Digits, scale and length of a number with a fraction that ends within one word.
+#[inline(always)]
+fn short_fraction(word: u64) -> Option<(i64, u32, usize)> {
+    let marks = not_digits(word);
+    let point = before(marks);
+    let end = before(marks & marks.wrapping_sub(1));
+    let has_fraction = (1..6).contains(&point) && end > point + 1 && end < 8;
+    if !has_fraction || (word >> (8 * point)) as u8 != b'.' || is_odd(word, point) {
+        return None;
     }
-    Some((Decimal { is_negative: begin > at, digits, scale }, end))
+    let digits = digits_value(without_byte(word, point), end - 1) as i64;
+    Some((digits, end - point - 1, end as usize))
 }
 
-/// The digits before a point: at least one, and no zero before another.
+/// Digits, scale and length of any other number.
 #[inline(always)]
-fn whole_digits(data: &[u8], begin: usize) -> Option<(i64, usize)> {
-    let (value, end) = more_digits(data, 0, 0, begin)?;
-    let is_odd = end == begin || (data[begin] == b'0' && end > begin + 1);
-    (!is_odd).then_some((value, end))
+fn long_decimal(data: &[u8], begin: usize, word: u64) -> Option<(i64, u32, usize)> {
+    let (whole, count) = digits(data, begin, word)?;
+    if is_odd(word, count) {
+        return None;
+    }
+    let point = begin + count as usize;
+    if data.get(point) != Some(&b'.') {
+        return Some((whole, 0, count as usize));
+    }
+    let (part, scale) = digits(data, point + 1, load(data, point + 1)?)?;
+    if scale == 0 || count + scale > DIGITS_MAX {
+        return None;
+    }
+    Some((whole * POWERS_OF_TEN[scale as usize] + part, scale, (count + 1 + scale) as usize))
 }
 
-/// Reads digits on to the `count` that make `value`; there may be none.
+/// Whether a number cannot begin so: without a digit, or with a zero before another digit.
 #[inline(always)]
-fn more_digits(data: &[u8], mut value: i64, mut count: u32, mut at: usize) -> Option<(i64, usize)> {
-    loop {
-        let word = load(data, at)?;
-        let found = leading_digits(word);
-        count += found;
-        if count > DIGITS_MAX {
-            return None;
+fn is_odd(word: u64, count: u32) -> bool {
+    count == 0 || (count > 1 && word as u8 == b'0')
+}
+
+/// The value and the count of the digits at `at`, of which `word` is the first eight bytes.
+/// There may be none; of more than 18 nothing is said.
+#[inline(always)]
+fn digits(data: &[u8], at: usize, word: u64) -> Option<(i64, u32)> {
+    match before(not_digits(word)) {
+        0 => Some((0, 0)),
+        8 => more_digits(data, at + 8, digits_value(word, 8) as i64),
+        count => Some((digits_value(word, count) as i64, count)),
+    }
+}
+
+/// Goes on after the eight digits that make `value`.
+#[inline]
+fn more_digits(data: &[u8], at: usize, value: i64) -> Option<(i64, u32)> {
+    let word = load(data, at)?;
+    match before(not_digits(word)) {
+        0 => Some((value, 8)),
+        8 => last_digits(data, at + 8, value * POWERS_OF_TEN[8] + digits_value(word, 8) as i64),
+        count => Some((value * POWERS_OF_TEN[count as usize] + digits_value(word, count) as i64, 8 + count)),
+    }
+}
+
+/// Goes on after the sixteen digits that make `value`.
+#[inline]
+fn last_digits(data: &[u8], at: usize, value: i64) -> Option<(i64, u32)> {
+    let word = load(data, at)?;
+    match before(not_digits(word)) {
+        0 => Some((value, 16)),
+        count @ 1..=2 => {
+            Some((value * POWERS_OF_TEN[count as usize] + digits_value(word, count) as i64, 16 + count))
         }
-        if found > 0 {
-            value = value * POWERS_OF_TEN[found as usize] + digits_value(word, found) as i64;
-        }
-        at += found as usize;
-        if found < 8 {
-            return Some((value, at));
-        }
+        _ => None,
     }
 }
 

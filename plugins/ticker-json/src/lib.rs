@@ -111,8 +111,7 @@ impl TickerJson {
     fn record(&mut self, data: &[u8], range: Range<usize>, rows: &mut Rows) -> Result<(), Fault> {
         let mut is_shape_known = false;
         for _ in 0..self.shapes.len() {
-            let mut target = quick::Target { rows, columns: &self.columns };
-            match quick::read(data, range.clone(), &self.shapes[self.current], &self.fields, &mut target) {
+            match quick::read(data, range.clone(), &self.shapes[self.current], rows) {
                 Ok(()) => return Ok(()),
                 Err(Miss::Value) => {
                     is_shape_known = true;
@@ -146,7 +145,7 @@ impl TickerJson {
 
     /// Remembers the record's shape in the place of the one learnt longest ago.
     fn learn(&mut self, record: &[u8], places: &[Place]) {
-        let Some(shape) = Shape::learn(record, places, self.fields.list.len()) else { return };
+        let Some(shape) = Shape::learn(record, places, &self.fields, &self.columns) else { return };
         if self.shapes.len() < SHAPES_MAX {
             self.current = self.shapes.len();
             self.shapes.push(shape);

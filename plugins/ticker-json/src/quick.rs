@@ -10,26 +10,21 @@
 use std::ops::Range;
 
 use crate::digits::{decimal, integer};
-use crate::fields::{Fields, Kind};
+use crate::fields::Kind;
 use crate::rows::Rows;
 use crate::shape::{Shape, Step};
 use crate::words::{leading_plain, load};
+
+/// So many bytes after a record are looked at, at most.
+const LOOK_AHEAD: usize = 32;
 
 /// Why the quick parser gave up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Miss {
     /// The record has another shape.
     Shape,
-    /// A value is not a plain one, or the batch ends too soon after it.
+    /// A value is not a plain one, or the batch ends too soon after the record.
     Value,
-}
-
-/// Where values of a batch go.
-pub struct Target<'a> {
-    /// The columns.
-    pub rows: &'a mut Rows,
-    /// Of each field the number of its column, if it is wanted.
-    pub columns: &'a [Option<usize>],
 }
 
 /// Reads the record at `range` of the batch's bytes into the row to be written.
@@ -37,51 +32,41 @@ pub struct Target<'a> {
 /// # Errors
 /// Says why it gave up; the row is then half written.
 #[inline]
-pub fn read(
-    data: &[u8],
-    range: Range<usize>,
-    shape: &Shape,
-    fields: &Fields,
-    target: &mut Target<'_>,
-) -> Result<(), Miss> {
+pub fn read(data: &[u8], range: Range<usize>, shape: &Shape, rows: &mut Rows) -> Result<(), Miss> {
+    // The last literal is looked at with so many bytes, whose end has to be in the batch.
+    if range.end + LOOK_AHEAD > data.len() {
+        return Err(Miss::Value);
+    }
     let mut at = range.start;
     for step in &shape.steps {
         let begin = step.before.skip(data, at).ok_or(Miss::Shape)?;
-        at = step_value(data, begin, step, fields, target).ok_or(Miss::Value)?;
+        at = value(data, begin, step, rows).ok_or(Miss::Value)?;
     }
-    at = shape.after.skip(data, at).ok_or(if range.end == data.len() { Miss::Value } else { Miss::Shape })?;
-    for &field in &shape.absent {
-        if let Some(column) = target.columns[field] {
-            target.rows.set_null(column);
-        }
-    }
+    at = shape.after.skip(data, at).ok_or(Miss::Shape)?;
+    shape.absent.iter().for_each(|&column| rows.set_null(column));
     if at == range.end { Ok(()) } else { Err(Miss::Shape) }
 }
 
 /// Reads the value at `at` and gives the place after it.
 #[inline(always)]
-fn step_value(
-    data: &[u8],
-    at: usize,
-    step: &Step,
-    fields: &Fields,
-    target: &mut Target<'_>,
-) -> Option<usize> {
-    let Some(field) = step.field else { return any_scalar(data, at) };
-    let column = target.columns[field];
-    let end = match fields.list[field].kind {
-        Kind::F64 => f64_value(data, at, column, target.rows),
-        Kind::S64 => s64_value(data, at, column, target.rows),
-        Kind::Utf8 => text_value(data, at, column, target.rows),
-        Kind::S32 => s32_value(data, at, column, target.rows),
-        Kind::F32 => f32_value(data, at, column, target.rows),
-        Kind::Boolean => boolean_value(data, at, column, target.rows),
+fn value(data: &[u8], at: usize, step: &Step, rows: &mut Rows) -> Option<usize> {
+    let end = match step.kind {
+        Some(Kind::F64) => f64_value(data, at, step.column, rows),
+        Some(Kind::S64) => s64_value(data, at, step.column, rows),
+        Some(Kind::Utf8) => text_value(data, at, step.column, rows),
+        Some(Kind::S32) => s32_value(data, at, step.column, rows),
+        Some(Kind::F32) => f32_value(data, at, step.column, rows),
+        Some(Kind::Boolean) => boolean_value(data, at, step.column, rows),
+        None => any_scalar(data, at),
     };
-    end.or_else(|| {
-        let end = null(data, at).filter(|_| fields.event_time != Some(field))?;
-        column.into_iter().for_each(|column| target.rows.set_null(column));
-        Some(end)
-    })
+    end.or_else(|| null_value(data, at, step, rows))
+}
+
+#[cold]
+fn null_value(data: &[u8], at: usize, step: &Step, rows: &mut Rows) -> Option<usize> {
+    let end = null(data, at).filter(|_| !step.is_required)?;
+    step.column.into_iter().for_each(|column| rows.set_null(column));
+    Some(end)
 }
 
 #[inline(always)]
@@ -145,7 +130,6 @@ fn boolean(data: &[u8], at: usize) -> Option<(bool, usize)> {
     }
 }
 
-#[cold]
 fn null(data: &[u8], at: usize) -> Option<usize> {
     data.get(at..)?.starts_with(b"null").then_some(at + 4)
 }

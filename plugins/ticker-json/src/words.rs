@@ -11,12 +11,25 @@ pub fn load(data: &[u8], at: usize) -> Option<u64> {
     data.get(at..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
 }
 
-/// How many of a word's bytes, from the first one, are decimal digits.
+/// Marks (by its highest bit) the first byte of a word that is not a decimal digit, and the
+/// next one if what is between them and the first one are ASCII.
 #[inline(always)]
-pub fn leading_digits(word: u64) -> u32 {
+pub fn not_digits(word: u64) -> u64 {
     let values = word ^ (LOW_BITS * 0x30);
-    let not_digits = (values.wrapping_add(LOW_BITS * 0x76) | values) & HIGH_BITS;
-    not_digits.trailing_zeros() / 8
+    (values.wrapping_add(LOW_BITS * 0x76) | values) & HIGH_BITS
+}
+
+/// How many bytes come before the first one that is marked; 8 if none is.
+#[inline(always)]
+pub fn before(marks: u64) -> u32 {
+    marks.trailing_zeros() / 8
+}
+
+/// The word without the byte at `place` (0 to 6), the later ones moved up.
+#[inline(always)]
+pub fn without_byte(word: u64, place: u32) -> u64 {
+    let earlier = (1 << (8 * place)) - 1;
+    (word & earlier) | (word >> 8 & !earlier)
 }
 
 /// The number that the first `count` bytes make, which are 1 to 8 digits.
@@ -29,6 +42,14 @@ pub fn digits_value(word: u64, count: u32) -> u64 {
     even.wrapping_add(odd) >> 32
 }
 
+/// The 32 bytes at `at` as two words, the first one lowest; none if the data ends before.
+#[inline(always)]
+pub fn load_twice_16(data: &[u8], at: usize) -> Option<[u128; 2]> {
+    let bytes: &[u8; 32] = data.get(at..)?.first_chunk()?;
+    let half = |begin: usize| bytes[begin..].first_chunk().map(|half| u128::from_le_bytes(*half));
+    Some([half(0)?, half(16)?])
+}
+
 /// How many of a word's bytes, from the first one, may stand in a string of plain ASCII: no
 /// quote, no backslash, no control character.
 #[inline(always)]
@@ -36,7 +57,7 @@ pub fn leading_plain(word: u64) -> u32 {
     let equals = |byte: u64| (word ^ (LOW_BITS * byte)).wrapping_sub(LOW_BITS);
     let control = word.wrapping_sub(LOW_BITS * 0x20);
     let special = (equals(b'"'.into()) | equals(b'\\'.into()) | control | word) & HIGH_BITS;
-    special.trailing_zeros() / 8
+    before(special)
 }
 
 #[cfg(test)]
@@ -60,7 +81,7 @@ mod tests {
 
     #[test]
     fn digits_and_plain_bytes_are_counted_up_to_the_first_other_one() {
-        check(b'7', |byte| byte.is_ascii_digit(), leading_digits);
+        check(b'7', |byte| byte.is_ascii_digit(), |word| before(not_digits(word)));
         let is_plain = |byte: u8| (0x20..0x80).contains(&byte) && byte != b'"' && byte != b'\\';
         check(b'x', is_plain, leading_plain);
     }
@@ -74,6 +95,24 @@ mod tests {
                     + &".,x\"]}\0\u{7f}"[..8 - count as usize];
                 assert_eq!(digits_value(load(text.as_bytes(), 0).unwrap(), count), value, "{text}");
             }
+        }
+    }
+
+    #[test]
+    fn the_point_and_the_end_of_a_number_are_both_marked_and_the_point_taken_out() {
+        for (text, point, end) in
+            [("1.5,4.67", 1, 3), ("132.14, ", 3, 6), ("12345.7}", 5, 7), ("1..2  78", 1, 2)]
+        {
+            let word = load(text.as_bytes(), 0).unwrap();
+            let marks = not_digits(word);
+            assert_eq!((before(marks), before(marks & (marks - 1))), (point, end), "{text}");
+            let without: Vec<u8> = text
+                .bytes()
+                .enumerate()
+                .filter(|(i, _)| *i != point as usize)
+                .map(|(_, byte)| byte)
+                .collect();
+            assert_eq!(without_byte(word, point).to_le_bytes()[..7], without[..]);
         }
     }
 

@@ -12,7 +12,7 @@
 //! use speed_layer_sdk::prelude::*;
 //!
 //! let input = schema([required("event_time", DataType::S64)]);
-//! let transform = speed_layer_sdk::transform::open::<ticker_time::TickerTime>("{}", &input, &[0], &[0, 1, 2]);
+//! let transform = speed_layer_sdk::transform::open::<ticker_time::TickerTime>("{}", &input, &[0], &[1, 2, 3]);
 //! let output = transform.unwrap().describe().output;
 //! let names: Vec<_> = output.iter().map(|column| column.field.name.as_str()).collect();
 //! assert_eq!(names, ["event_time", "event_timestamp", "date", "hour"]);
@@ -106,7 +106,8 @@ impl Transform for TickerTime {
     }
 
     fn open(&mut self, _given: &[u32], wanted: &[u32]) -> Result<(), Refusal> {
-        self.wanted = wanted.iter().map(|&number| Computed::ALL[number as usize]).collect();
+        let passed_on = self.input.fields.len();
+        self.wanted = wanted.iter().map(|&number| Computed::ALL[number as usize - passed_on]).collect();
         Ok(())
     }
 

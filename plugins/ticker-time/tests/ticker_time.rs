@@ -19,7 +19,7 @@ fn transformed(times_ms: &[Option<i64>], wanted: &[u32]) -> Transformed {
 }
 
 fn check(time_ms: Option<i64>, timestamp_us: Option<i64>, date: Option<i32>, hour: Option<i32>) {
-    let columns = transformed(&[time_ms], &[0, 1, 2]).rows.columns;
+    let columns = transformed(&[time_ms], &[2, 3, 4]).rows.columns;
     assert!(
         matches!(columns[0].data, ColumnData::TimestampUs(_))
             && matches!(columns[1].data, ColumnData::Date32(_))
@@ -49,7 +49,7 @@ fn dates_and_hours_are_rounded_down_also_before_1970() {
 #[test]
 fn a_time_that_microseconds_cannot_tell_is_rejected_whatever_is_wanted() {
     let times = [Some(1), Some(i64::MAX), None, Some(i64::MIN), Some(i64::MAX / 1_000 + 1)];
-    for wanted in [&[][..], &[1], &[0, 1, 2]] {
+    for wanted in [&[][..], &[3], &[2, 3, 4]] {
         let result = transformed(&times, wanted);
         assert_eq!((result.kept, result.rejects.rows), (Some(vec![0, 2]), vec![1, 3, 4]));
         assert_eq!((result.rows.rows, result.rows.columns.len()), (2, wanted.len()));
