@@ -184,10 +184,12 @@ fn lift_state(state: aggregate::StateDescription) -> Result<StateDescription, Cl
     Ok(StateDescription { version: state.version, schema, identity })
 }
 
+/// An input without a field is one that nobody knows yet: anything may be needed of it.
 fn lift_needs(needs: Vec<types::Need>, input: &Schema) -> Result<Vec<Need>, Clause> {
+    let unknown = input.fields().is_empty();
     let lifted = needs.into_iter().map(|need| {
         let need = lift_need(need);
-        if need.field(input).is_some() { Ok(need) } else { Err(Clause::NeedUnknown { need }) }
+        if unknown || need.field(input).is_some() { Ok(need) } else { Err(Clause::NeedUnknown { need }) }
     });
     lifted.collect()
 }
@@ -318,6 +320,14 @@ mod tests {
     }
 
     fn check_aggregate(change: impl FnOnce(&mut aggregate::Description), expected: Result<u32, Clause>) {
+        check_aggregate_over(&input(), change, expected);
+    }
+
+    fn check_aggregate_over(
+        input: &Schema,
+        change: impl FnOnce(&mut aggregate::Description),
+        expected: Result<u32, Clause>,
+    ) {
         let zero = types::ColumnResult { validity: None, data: types::ColumnDataResult::S64(vec![0]) };
         let schema = || types::SchemaResult { fields: vec![field("n", types::DataType::S64, false)] };
         let mut description = aggregate::Description {
@@ -331,7 +341,7 @@ mod tests {
             mode: aggregate::Mode::Fold,
         };
         change(&mut description);
-        let found = AggregateDescription::lift(description, &input()).map(|lifted| lifted.state.version);
+        let found = AggregateDescription::lift(description, input).map(|lifted| lifted.state.version);
         assert_eq!(found, expected);
     }
 
@@ -343,6 +353,7 @@ mod tests {
             |description| description.needs[0] = types::Need::Column("prize".to_owned()),
             Err(Clause::NeedUnknown { need }),
         );
+        check_aggregate_over(&Schema::empty(), |_| {}, Ok(1));
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub enum PluginError {
         "{call}: the plugin broke the contract: {clause}; the call's results are discarded, so replace or \
          report the plugin"
     )]
-    Contract { call: CallSite, clause: Clause },
+    Contract { call: CallSite, clause: Box<Clause> },
     /// An instance is called again after it trapped, overran or broke the contract.
     #[error("{call}: this instance failed before and is not used again; open a fresh one")]
     Spent { call: CallSite },

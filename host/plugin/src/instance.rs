@@ -48,7 +48,7 @@ impl<G> Instance<G> {
         })?;
         let guest = functions(&mut store, &instance).map_err(|error| PluginError::Contract {
             call: plugin.call_site(Callback::Instantiate),
-            clause: Clause::Form { detail: format!("{error:#}") },
+            clause: Box::new(Clause::Form { detail: format!("{error:#}") }),
         })?;
         Ok(Self { plugin: plugin.clone(), store, guest, spent: false })
     }
@@ -112,7 +112,7 @@ impl<G> Instance<G> {
     pub fn accept<T>(&mut self, callback: Callback, checked: Result<T, Clause>) -> Result<T, PluginError> {
         checked.map_err(|clause| {
             self.spent = true;
-            PluginError::Contract { call: self.plugin.call_site(callback), clause }
+            PluginError::Contract { call: self.plugin.call_site(callback), clause: Box::new(clause) }
         })
     }
 
@@ -147,7 +147,7 @@ fn failure(
         return over_limit(call, limits, refused);
     }
     if let Some(trap) = error.downcast_ref::<Trap>() {
-        return PluginError::Trap { call, reason: trap.to_string() };
+        return PluginError::Trap { call, reason: trap.to_string().replace("wasm trap: ", "") };
     }
     let detail = explanation(&format!("{error:#}"));
     let clause = if detail.contains(BYTES_EXHAUSTED) {
@@ -155,7 +155,7 @@ fn failure(
     } else {
         Clause::Form { detail }
     };
-    PluginError::Contract { call, clause }
+    PluginError::Contract { call, clause: Box::new(clause) }
 }
 
 fn over_limit(call: crate::CallSite, limits: &Limits, refused: Refused) -> PluginError {

@@ -1,7 +1,7 @@
 //! From bytes to a plugin that can be opened. The cheap refusals come first: the file,
 //! its outside, and only then the compiler. Runs nothing of the component.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -21,7 +21,7 @@ pub(crate) fn read_file(path: &Path, limits: &Limits) -> Result<Vec<u8>, LoadErr
     let file = path.display().to_string();
     let max = limits.component_bytes_max;
     let opened = File::open(path).map_err(|error| unreadable(&file, error))?;
-    let found = fs::metadata(path).map_err(|error| unreadable(&file, error))?.len();
+    let found = opened.metadata().map_err(|error| unreadable(&file, error))?.len();
     if found > max {
         return Err(LoadError::TooLarge { file, found, max });
     }

@@ -1,6 +1,7 @@
 //! A loaded plugin: what it is, and the way to instances of it. Loading and compiling
 //! are behind it; no guest code has run yet.
 
+use std::fmt;
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
@@ -139,6 +140,7 @@ impl Plugin {
         Aggregator::open(self, config, input)
     }
 
+    /// A call of it, for errors.
     pub(crate) fn call_site(&self, callback: Callback) -> CallSite {
         CallSite { plugin: self.id().clone(), stage: self.stage(), callback }
     }
@@ -150,6 +152,12 @@ impl Plugin {
     }
 }
 
+impl fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plugin").field("id", self.id()).field("stage", &self.stage()).finish_non_exhaustive()
+    }
+}
+
 /// Numbers of columns that the caller picks rise strictly and are less than `count`.
 pub(crate) fn check_rising(what: &str, numbers: &[u32], count: usize) -> Result<(), String> {
     if numbers.windows(2).any(|pair| pair[1] <= pair[0]) {
@@ -158,5 +166,29 @@ pub(crate) fn check_rising(what: &str, numbers: &[u32], count: usize) -> Result<
     match numbers.last() {
         Some(last) if *last as usize >= count => Err(format!("{what} names column {last} of {count}")),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plugins_are_shared_between_threads_and_instances_move_between_them() {
+        fn shared<T: Send + Sync>() {}
+        fn moves<T: Send>() {}
+        shared::<Plugin>();
+        moves::<Parser>();
+        moves::<Transformer>();
+        moves::<Aggregator>();
+    }
+
+    #[test]
+    fn numbers_of_columns_rise_and_are_there() {
+        for (numbers, good) in
+            [(&[][..], true), (&[0, 2], true), (&[0, 3], false), (&[1, 1], false), (&[2, 0], false)]
+        {
+            assert_eq!(check_rising("wanted", numbers, 3).is_ok(), good, "{numbers:?}");
+        }
     }
 }

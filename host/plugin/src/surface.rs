@@ -153,7 +153,7 @@ mod tests {
     }
 
     fn exporting(name: &str) -> String {
-        format!("(instance $i) (export \"{name}\" (instance $i))")
+        format!("(instance) (export \"{name}\" (instance 0))")
     }
 
     #[test]

@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn validity_has_exactly_the_bytes_that_its_rows_need() {
-        for (rows, found) in [(1, 0), (1, 2), (8, 2), (9, 1), (0, 1)] {
+        for (rows, found) in [(1_usize, 0), (1, 2), (8, 2), (9, 1), (0, 1)] {
             let fault = ColumnFault::ValidityBytes { expected: rows.div_ceil(8), found };
             check(DataType::Int32, rows, Some(&vec![0xff; found]), Data::S32(vec![0; rows]), fault);
         }

@@ -1,0 +1,6 @@
+//! The runtime with real components: hostile ones made here of WebAssembly text, and the
+//! repository's own plugins.
+
+mod hostile;
+mod plugins;
+mod support;

@@ -1,0 +1,286 @@
+//! The repository's own plugins through the runtime: what they describe, what they give,
+//! and a line of all three stages.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::support::{CONTEXT, built};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Date32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use speed_layer_core::records::Records;
+use speed_layer_plugin::{
+    AggregateDescription, Aggregator, Need, Origin, Parsed, Parser, Plugin, PluginError, RawFields, Refusal,
+    Stage,
+};
+
+/// A tick of symbol A, B or C, its price rising by 1 a row; 2025-01-01 and a second a row.
+fn tick(row: i64) -> String {
+    let symbol = ["A", "B", "C"][row as usize % 3];
+    let (price, time) = (100 + row, 1_735_689_600_000_i64 + 1_000 * row);
+    format!(
+        r#"{{"symbol":"{symbol}","price":{price}.5,"price_change":1.0,"price_change_percent":0.1,"volume":{row}.0,"quote_volume":2.0,"high":{price}.75,"low":{price}.25,"open":{price}.0,"event_time":{time},"number_trades":3,"ingestion_time":"2025-01-01T00:00:00Z"}}"#
+    )
+}
+
+fn records<'a>(values: impl IntoIterator<Item = Option<&'a [u8]>>) -> Records {
+    let mut records = Records::default();
+    for (offset, value) in (0..).zip(values) {
+        records.partitions.push(0);
+        records.offsets.push(offset);
+        records.timestamps_ms.push(-1);
+        records.keys.push(None);
+        records.values.push(value);
+    }
+    records
+}
+
+fn ticks(rows: i64) -> Records {
+    let texts: Vec<String> = (0..rows).map(tick).collect();
+    records(texts.iter().map(|text| Some(text.as_bytes())))
+}
+
+fn open_all(plugin: &Plugin) -> Parser {
+    let description = plugin.describe_parse("{}").unwrap();
+    let wanted: Vec<u32> = (0..description.output.fields().len() as u32).collect();
+    plugin.open_parse("{}", &wanted).unwrap()
+}
+
+fn parse(records: &Records) -> Parsed {
+    open_all(&built("ticker_json")).parse(&CONTEXT, records).unwrap()
+}
+
+#[test]
+fn each_plugin_is_of_its_stage_and_imports_nothing_else() {
+    for (name, stage) in [
+        ("ticker_json", Stage::Parse),
+        ("ticker_time", Stage::Transform),
+        ("ohlcv", Stage::Aggregate),
+        ("vwap", Stage::Aggregate),
+    ] {
+        let plugin = built(name);
+        assert_eq!((plugin.stage(), plugin.id().name.as_str(), plugin.contract()), (stage, name, "0.1.0"));
+        assert!(plugin.imports().iter().all(|import| import.starts_with("speed-layer:plugin/")), "{name}");
+        for other in Stage::ALL {
+            assert_eq!(plugin.require_stage(other).is_ok(), other == stage, "{name} as {other}");
+        }
+    }
+}
+
+#[test]
+fn ticks_become_twelve_columns() {
+    let description = built("ticker_json").describe_parse("{}").unwrap();
+    assert_eq!(description.output.fields().len(), 12);
+    assert_eq!(description.reads, RawFields { value: true, ..RawFields::default() });
+    let parsed = parse(&ticks(10));
+    assert_eq!((parsed.rows.num_rows(), parsed.records, parsed.rejects.len()), (10, None, 0));
+    let prices = parsed.rows.column_by_name("price").unwrap().as_primitive::<Float64Type>();
+    assert_eq!(prices.values()[..3], [100.5, 101.5, 102.5]);
+    assert_eq!(parsed.rows.schema(), description.output);
+}
+
+#[test]
+fn bad_records_and_tombstones_are_rejected_and_the_others_keep_their_places() {
+    let (first, last) = (tick(0), tick(1));
+    let values = [Some(first.as_bytes()), None, Some(b"{\x1b".as_slice()), Some(b""), Some(last.as_bytes())];
+    let parsed = parse(&records(values));
+    assert_eq!(parsed.records, Some(vec![0, 4]));
+    assert_eq!(parsed.rejects.rows, [1, 2, 3]);
+    assert!(parsed.rejects.messages.iter().all(|message| !message.chars().any(char::is_control)));
+}
+
+#[test]
+fn only_wanted_columns_come_and_in_their_order() {
+    let plugin = built("ticker_json");
+    let output = plugin.describe_parse("{}").unwrap().output;
+    let wanted = [output.index_of("symbol").unwrap() as u32, output.index_of("event_time").unwrap() as u32];
+    let mut wanted = wanted.to_vec();
+    wanted.sort_unstable();
+    let mut parser = plugin.open_parse("{}", &wanted).unwrap();
+    let names: Vec<String> = parser.output().fields().iter().map(|field| field.name().clone()).collect();
+    let expected: Vec<String> =
+        wanted.iter().map(|number| output.field(*number as usize).name().clone()).collect();
+    assert_eq!(names, expected);
+    assert_eq!(parser.parse(&CONTEXT, &ticks(3)).unwrap().rows.num_columns(), 2);
+    let mut none = plugin.open_parse("{}", &[]).unwrap();
+    assert_eq!(none.parse(&CONTEXT, &ticks(3)).unwrap().rows.num_rows(), 3);
+}
+
+#[test]
+fn an_unknown_setting_is_refused_by_name() {
+    let error = built("ticker_json").describe_parse(r#"{"feilds": []}"#).unwrap_err();
+    let PluginError::Refused { refusal: Refusal::BadConfig(text), .. } = &error else { panic!("{error:?}") };
+    assert!(text.contains("feilds"), "{text}");
+    assert!(error.to_string().starts_with("plugin ticker_json (sha256:"), "{error}");
+}
+
+#[test]
+fn a_transform_is_given_its_needs_and_gives_what_is_wanted() {
+    let plugin = built("ticker_time");
+    let input: SchemaRef = Arc::new(Schema::new(vec![
+        Field::new("symbol", DataType::Utf8, true),
+        Field::new("event_time", DataType::Int64, false),
+    ]));
+    let description = plugin.describe_transform("{}", &input).unwrap();
+    assert_eq!(description.needs, [Need::Column("event_time".to_owned())]);
+    let number =
+        |name: &str| description.output.iter().position(|column| column.field.name() == name).unwrap() as u32;
+    assert_eq!(description.output[number("symbol") as usize].origin, Origin::PassedOn(0));
+    let times: ArrayRef = Arc::new(Int64Array::from(vec![-1, 0, 3_600_000, 86_400_000, i64::MAX]));
+    let wanted = [number("date"), number("hour")];
+    let mut transform = plugin.open_transform("{}", &input, &[0], &wanted).unwrap();
+    let done = transform.transform(&CONTEXT, 5, &[times]).unwrap();
+    assert_eq!(done.rows.column(0).as_primitive::<Date32Type>().values()[..], [-1, 0, 0, 1]);
+    assert_eq!(done.rows.column(1).as_primitive::<Int32Type>().values()[..], [23, 0, 1, 0]);
+    assert_eq!((done.kept, done.rejects.rows), (Some(vec![0, 1, 2, 3]), vec![4]));
+    let error = plugin.open_transform("{}", &input, &[0], &[number("symbol")]).err().unwrap();
+    assert!(error.to_string().contains("is passed on and not computed"), "{error}");
+}
+
+/// An open aggregate, and the columns that it needs of the ticks.
+struct Line {
+    aggregate: Aggregator,
+    description: AggregateDescription,
+    columns: Vec<ArrayRef>,
+}
+
+fn line(name: &str, rows: i64) -> Line {
+    let parsed = parse(&ticks(rows));
+    let (plugin, schema) = (built(name), parsed.rows.schema());
+    let description = plugin.describe_aggregate("{}", &schema).unwrap();
+    let columns = description.needs.iter().map(|need| column(need, &parsed.rows)).collect();
+    Line { aggregate: plugin.open_aggregate("{}", &schema).unwrap(), description, columns }
+}
+
+fn column(need: &Need, rows: &RecordBatch) -> ArrayRef {
+    let count = rows.num_rows();
+    let numbers = 0..count as i64;
+    match need {
+        Need::Column(name) => rows.column_by_name(name).unwrap().clone(),
+        Need::EventTime | Need::KafkaTimestamp => {
+            Arc::new(TimestampMicrosecondArray::from_iter_values(numbers).with_timezone("UTC"))
+        }
+        Need::Partition | Need::Ordinal => Arc::new(Int32Array::from(vec![0; count])),
+        Need::Offset => Arc::new(Int64Array::from_iter_values(numbers)),
+    }
+}
+
+impl Line {
+    fn identities(&self, groups: usize) -> RecordBatch {
+        let identity = &self.description.state.identity;
+        let indices = arrow_array::UInt32Array::from(vec![0; groups]);
+        arrow_select::take::take_record_batch(identity, &indices).unwrap()
+    }
+
+    /// States of three groups, from the given part of the rows.
+    fn update(&mut self, from: usize, to: usize, states: &RecordBatch) -> RecordBatch {
+        let columns: Vec<ArrayRef> =
+            self.columns.iter().map(|column| column.slice(from, to - from)).collect();
+        let rows: Vec<u32> = (0..(to - from) as u32).collect();
+        let groups: Vec<u32> = (from..to).map(|row| row as u32 % 3).collect();
+        self.aggregate.update(&CONTEXT, to - from, &columns, &rows, &groups, states).unwrap()
+    }
+
+    fn finish(&mut self, states: &RecordBatch) -> RecordBatch {
+        let schema = Arc::new(Schema::new(vec![Field::new("symbol", DataType::Utf8, false)]));
+        let names: ArrayRef = Arc::new(StringArray::from(vec!["A", "B", "C"]));
+        let keys = RecordBatch::try_new(schema, vec![names]).unwrap();
+        let (start, end) = ([0; 3], [1; 3]);
+        let finished = self.aggregate.finish(&CONTEXT, states, &keys, &start, &end, true).unwrap();
+        assert!(finished.notes.is_empty());
+        finished.rows
+    }
+}
+
+fn numbers(rows: &RecordBatch, row: usize) -> HashMap<String, f64> {
+    let value = |column: &ArrayRef| match column.data_type() {
+        DataType::Int64 => column.as_primitive::<Int64Type>().value(row) as f64,
+        _ => column.as_primitive::<Float64Type>().value(row),
+    };
+    rows.schema()
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .zip(rows.columns().iter().map(value))
+        .collect()
+}
+
+#[test]
+fn ohlcv_gives_the_nine_numbers_of_each_group() {
+    let mut line = line("ohlcv", 30);
+    let states = line.update(0, 30, &line.identities(3));
+    let rows = line.finish(&states);
+    // Symbol B has the rows 1, 4, ... 28.
+    let b = numbers(&rows, 1);
+    let expected = [
+        ("daily_open", 101.0),
+        ("daily_high", 128.75),
+        ("daily_low", 101.25),
+        ("daily_close", 128.5),
+        ("daily_volume", 145.0),
+        ("daily_quote_volume", 20.0),
+        ("total_trades", 30.0),
+        ("tick_count", 10.0),
+        ("avg_price", 115.0),
+    ];
+    for (name, value) in expected {
+        assert_eq!(b.get(name), Some(&value), "{name} of {b:?}");
+    }
+    assert_eq!(b.len(), expected.len());
+}
+
+#[test]
+fn states_do_not_depend_on_how_rows_are_cut_and_merged() {
+    for name in ["ohlcv", "vwap"] {
+        let mut line = line(name, 30);
+        let identities = line.identities(3);
+        let whole = line.update(0, 30, &identities);
+        let first = line.update(0, 11, &identities);
+        let folded = line.update(11, 30, &first);
+        let second = line.update(11, 30, &identities);
+        let merged = line.aggregate.merge(&CONTEXT, &first, &second).unwrap();
+        let expected = line.finish(&whole);
+        for states in [&folded, &merged] {
+            let found = line.finish(states);
+            for row in 0..3 {
+                check_close(name, &numbers(&found, row), &numbers(&expected, row));
+            }
+        }
+        assert_eq!(line.finish(&whole), expected, "finishing twice gives the same");
+    }
+}
+
+fn check_close(plugin: &str, found: &HashMap<String, f64>, expected: &HashMap<String, f64>) {
+    for (name, value) in expected {
+        let difference = (found[name] - value).abs();
+        assert!(difference <= 1e-9 * value.abs().max(1.0), "{plugin} {name}: {} and {value}", found[name]);
+    }
+}
+
+#[test]
+fn a_group_of_a_pair_that_is_not_there_is_the_hosts_mistake() {
+    let mut line = line("ohlcv", 3);
+    let states = line.identities(2);
+    let columns = line.columns.clone();
+    for (rows, groups) in [(vec![0, 3], vec![0, 0]), (vec![0], vec![2]), (vec![0, 1], vec![0])] {
+        let error = line.aggregate.update(&CONTEXT, 3, &columns, &rows, &groups, &states).unwrap_err();
+        assert!(matches!(error, PluginError::Input { .. }), "{error:?}");
+    }
+}
+
+#[test]
+fn timestamps_come_as_microseconds_in_utc() {
+    let plugin = built("ticker_time");
+    let input: SchemaRef = Arc::new(Schema::new(vec![Field::new("event_time", DataType::Int64, true)]));
+    let description = plugin.describe_transform("{}", &input).unwrap();
+    let number =
+        description.output.iter().position(|column| column.field.name() == "event_timestamp").unwrap();
+    let mut transform = plugin.open_transform("{}", &input, &[0], &[number as u32]).unwrap();
+    let whole = Int64Array::from(vec![Some(7), None, Some(1), Some(-1)]);
+    let part: ArrayRef = Arc::new(whole.slice(1, 3));
+    let done = transform.transform(&CONTEXT, 3, &[part]).unwrap();
+    let expected =
+        TimestampMicrosecondArray::from(vec![None, Some(1_000), Some(-1_000)]).with_timezone("UTC");
+    assert_eq!(done.rows.column(0).as_primitive::<TimestampMicrosecondType>(), &expected);
+}
