@@ -28,13 +28,13 @@ pub enum CommitError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("job {job} (checkpoints in {place}) does not start: {refusal}")]
-    Refused { job: JobName, place: String, refusal: Refusal },
+    Refused { job: JobName, place: String, refusal: Box<Refusal> },
     #[error(
-        "job {job} belongs to another process now, which started as generation {generation} ({place}): this one \
+        "job {job} belongs to another process now (the highest `generation-` file in {place} names it): this one \
          commits nothing more and ends; see that only one host runs the job and that nobody removes its lock \
          file, then start again if the other one is gone too"
     )]
-    Fenced { job: JobName, place: String, epoch: Epoch, generation: Generation },
+    Fenced { job: JobName, place: String },
     #[error(
         "{path} under {root} exists with another content than the one committed for it; it was not touched: see \
          who wrote it, move it away, and start again"
@@ -335,8 +335,8 @@ fn done(_: ()) -> Outcome {
 }
 
 impl CommitError {
-    pub(crate) fn fenced<S: CommitStore>(store: &S, epoch: Epoch, generation: Generation) -> Self {
-        Self::Fenced { job: store.job().clone(), place: store.place(), epoch, generation }
+    pub(crate) fn fenced<S: CommitStore>(store: &S) -> Self {
+        Self::Fenced { job: store.job().clone(), place: store.place() }
     }
 
     pub(crate) fn stopped<S: CommitStore>(store: &S, stop: Stop, files: &[PublishEntry]) -> Self {
@@ -346,7 +346,7 @@ impl CommitError {
             (root.map(|root| root.path).unwrap_or_default(), entry.path.clone())
         };
         match stop {
-            Stop::Fenced { epoch, generation, .. } => Self::fenced(store, epoch, generation),
+            Stop::Fenced { .. } => Self::fenced(store),
             Stop::Conflict(index) => {
                 let (root, path) = file(index);
                 Self::Conflict { root, path }

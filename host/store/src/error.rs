@@ -28,7 +28,10 @@ pub enum StoreError {
         holder = holder(owner), path = path.display()
     )]
     Owned { path: PathBuf, owner: Option<Owner> },
-    #[error("{path} has no last path part that a sibling could be named after; give another output directory", path = path.display())]
+    #[error(
+        "{path} has no last path part that a sibling could be named after; give another output directory",
+        path = path.display()
+    )]
     Unnamed { path: PathBuf },
     #[error(
         "{path} is on another file system than {staging}, and a file can only be published by a link within one; \

@@ -35,7 +35,7 @@ pub fn peek<S: CommitStore>(store: &S) -> Result<Option<Checkpoint>, CommitError
         StartDecision::Resume(resume) | StartDecision::FallBack { resume, .. } => {
             Ok(look.into_checkpoint(resume.epoch))
         }
-        StartDecision::Fenced { by } => Err(CommitError::fenced(store, Epoch::default(), by)),
+        StartDecision::Fenced => Err(CommitError::fenced(store)),
         StartDecision::Refuse(refusal) => Err(CommitError::refused(store, refusal)),
     }
 }
@@ -60,7 +60,7 @@ pub fn recover<S: CommitStore>(mut store: S) -> Result<Recovered<S>, CommitError
         }
         StartDecision::Resume(resume) => (Vec::new(), resume),
         StartDecision::FallBack { damaged, resume } => (damaged, resume),
-        StartDecision::Fenced { by } => return Err(CommitError::fenced(&store, Epoch::default(), by)),
+        StartDecision::Fenced => return Err(CommitError::fenced(&store)),
         StartDecision::Refuse(refusal) => return Err(CommitError::refused(&store, refusal)),
     };
     set_aside.iter().try_for_each(|epoch| store.set_aside(*epoch))?;
@@ -186,6 +186,6 @@ fn found(epoch: Epoch, content: &Result<Checkpoint, CheckpointError>) -> FoundCh
 
 impl CommitError {
     fn refused<S: CommitStore>(store: &S, refusal: Refusal) -> Self {
-        Self::Refused { job: store.job().clone(), place: store.place(), refusal }
+        Self::Refused { job: store.job().clone(), place: store.place(), refusal: Box::new(refusal) }
     }
 }

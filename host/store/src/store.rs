@@ -84,6 +84,6 @@ pub trait CommitStore {
     /// checkpoint's, durably, so that its epoch can be sealed again.
     fn set_aside(&mut self, epoch: Epoch) -> Result<(), StoreError>;
 
-    /// Forgets the generations before the one owned.
+    /// Forgets the generations before the one owned whose processes are gone.
     fn remove_old_generations(&mut self) -> Result<(), StoreError>;
 }

@@ -76,9 +76,7 @@ pub enum StartDecision {
         resume: Resume,
     },
     /// A later start has claimed the job.
-    Fenced {
-        by: Generation,
-    },
+    Fenced,
     Refuse(Refusal),
 }
 
@@ -142,7 +140,7 @@ pub fn at_start(facts: &StartFacts<'_>) -> StartDecision {
     if let Some(claimed) = facts.claimed
         && facts.newest_generation > claimed
     {
-        return StartDecision::Fenced { by: facts.newest_generation };
+        return StartDecision::Fenced;
     }
     decide(facts).unwrap_or_else(StartDecision::Refuse)
 }
@@ -206,8 +204,8 @@ fn go_on(
     if manifest.job != *facts.job {
         return Err(Refusal::OtherJob { epoch: newest.epoch, found: manifest.job.clone() });
     }
-    facts.published.iter().try_for_each(|file| check_published(file, manifest, damaged))?;
     check_outputs(facts.outputs, manifest)?;
+    facts.published.iter().try_for_each(|file| check_published(file, manifest, damaged))?;
     let resume = resume(facts, manifest);
     Ok(if damaged.is_empty() {
         StartDecision::Resume(resume)

@@ -179,5 +179,5 @@ fn a_later_start_fences_this_one() {
         published: &[],
         staged: &[],
     };
-    assert_eq!(at_start(&facts), StartDecision::Fenced { by: Generation(3) });
+    assert_eq!(at_start(&facts), StartDecision::Fenced);
 }

@@ -72,10 +72,8 @@ pub struct Rivals {
 /// Why a commit may not go on. The process ends; a start sorts it out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// Another process owns the job, up to this epoch and generation.
+    /// Another process owns the job.
     Fenced {
-        epoch: Epoch,
-        generation: Generation,
         /// Our checkpoint lies beside the owner's line and must go, lest a start
         /// fall back to it.
         remove_seal: bool,
@@ -113,10 +111,7 @@ fn judge(commit: &CommitShape, step: Step, outcome: Outcome) -> Result<(), Stop>
     match (step, outcome) {
         (Step::LookBeforeSeal, Outcome::Looked(rivals)) => judge_before_seal(commit, rivals),
         (Step::LookAfterSeal, Outcome::Looked(rivals)) => judge_after_seal(commit, rivals),
-        (_, Outcome::Sealed(SealOutcome::Exists)) => Err(fenced(
-            Rivals { newest_epoch: commit.epoch, newest_generation: commit.generation, ..Rivals::default() },
-            false,
-        )),
+        (_, Outcome::Sealed(SealOutcome::Exists)) => Err(Stop::Fenced { remove_seal: false }),
         (Step::Publish(index), Outcome::Published(PublishOutcome::Conflict)) => Err(Stop::Conflict(index)),
         (Step::Publish(index), Outcome::Published(PublishOutcome::Missing)) => Err(Stop::Missing(index)),
         _ => Ok(()),
@@ -125,7 +120,7 @@ fn judge(commit: &CommitShape, step: Step, outcome: Outcome) -> Result<(), Stop>
 
 fn judge_before_seal(commit: &CommitShape, rivals: Rivals) -> Result<(), Stop> {
     if rivals.newest_epoch >= commit.epoch || rivals.newest_generation > commit.generation {
-        return Err(fenced(rivals, false));
+        return Err(Stop::Fenced { remove_seal: false });
     }
     Ok(())
 }
@@ -136,16 +131,12 @@ fn judge_before_seal(commit: &CommitShape, rivals: Rivals) -> Result<(), Stop> {
 /// publishes it.
 fn judge_after_seal(commit: &CommitShape, rivals: Rivals) -> Result<(), Stop> {
     if rivals.newest_epoch > commit.epoch {
-        return Err(fenced(rivals, !rivals.built_on_ours));
+        return Err(Stop::Fenced { remove_seal: !rivals.built_on_ours });
     }
     if rivals.newest_generation > commit.generation {
-        return Err(fenced(rivals, false));
+        return Err(Stop::Fenced { remove_seal: false });
     }
     Ok(())
-}
-
-fn fenced(rivals: Rivals, remove_seal: bool) -> Stop {
-    Stop::Fenced { epoch: rivals.newest_epoch, generation: rivals.newest_generation, remove_seal }
 }
 
 #[cfg(test)]
@@ -162,8 +153,8 @@ mod tests {
         })
     }
 
-    fn stopped(epoch: u64, generation: u64, remove_seal: bool) -> Result<Option<Step>, Stop> {
-        Err(Stop::Fenced { epoch: Epoch(epoch), generation: Generation(generation), remove_seal })
+    fn stopped(remove_seal: bool) -> Result<Option<Step>, Stop> {
+        Err(Stop::Fenced { remove_seal })
     }
 
     #[test]
@@ -205,12 +196,12 @@ mod tests {
             assert_eq!(next_step(&OURS, Some((step, outcome))), expected, "{step:?} {outcome:?}");
         };
         check(Step::LookBeforeSeal, saw(4, 2, false), Ok(Some(Step::Seal)));
-        check(Step::LookBeforeSeal, saw(4, 3, false), stopped(4, 3, false));
-        check(Step::LookBeforeSeal, saw(5, 2, false), stopped(5, 2, false));
-        check(Step::Seal, Outcome::Sealed(SealOutcome::Exists), stopped(5, 2, false));
-        check(Step::LookAfterSeal, saw(5, 3, false), stopped(5, 3, false));
-        check(Step::LookAfterSeal, saw(7, 3, false), stopped(7, 3, true));
-        check(Step::LookAfterSeal, saw(6, 3, true), stopped(6, 3, false));
+        check(Step::LookBeforeSeal, saw(4, 3, false), stopped(false));
+        check(Step::LookBeforeSeal, saw(5, 2, false), stopped(false));
+        check(Step::Seal, Outcome::Sealed(SealOutcome::Exists), stopped(false));
+        check(Step::LookAfterSeal, saw(5, 3, false), stopped(false));
+        check(Step::LookAfterSeal, saw(7, 3, false), stopped(true));
+        check(Step::LookAfterSeal, saw(6, 3, true), stopped(false));
     }
 
     #[test]

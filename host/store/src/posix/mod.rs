@@ -106,8 +106,8 @@ impl<L: FileLayer> CommitStore for PosixStore<L> {
     }
 
     fn check(&self) -> Result<(), StoreError> {
-        self.check_unowned()?;
-        self.layout.check(&self.layer)
+        self.layout.check(&self.layer)?;
+        self.check_unowned()
     }
 
     fn epochs(&self) -> Result<Vec<Epoch>, StoreError> {

@@ -86,19 +86,25 @@ impl<L: FileLayer> PosixStore<L> {
     }
 
     /// Removes the records of earlier generations and the checkpoints that they left
-    /// unsealed.
+    /// unsealed, unless their process is still there: it may yet look for them.
     pub(super) fn forget_generations(&self) -> Result<(), StoreError> {
         let home = self.layout.checkpoint_dir();
-        for generation in self.list_generations()? {
-            if generation < self.generation {
-                self.unlink(&self.layout.generation_path(generation))?;
-            }
-        }
+        let mut forgotten = self.list_generations()?;
+        forgotten.retain(|generation| *generation < self.generation && !self.owner_runs(*generation));
         for entry in self.list_dir(home)? {
-            if let Some(name) = entry.name.filter(|name| name.ends_with(UNSEALED_SUFFIX)) {
+            let unsealed_by = entry.name.as_deref().and_then(unsealed_by);
+            if let (Some(name), Some(generation)) = (entry.name, unsealed_by)
+                && forgotten.contains(&generation)
+            {
                 self.unlink(&home.join(name))?;
             }
         }
-        Ok(())
+        forgotten.iter().try_for_each(|generation| self.unlink(&self.layout.generation_path(*generation)))
     }
+}
+
+/// The generation in the name of an unsealed checkpoint.
+fn unsealed_by(name: &str) -> Option<Generation> {
+    let (_, generation) = name.strip_suffix(UNSEALED_SUFFIX)?.rsplit_once(".g")?;
+    generation.parse().ok().map(Generation)
 }

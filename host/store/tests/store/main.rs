@@ -1,0 +1,12 @@
+//! The store against real directories: crashes at every operation, refusals, rival
+//! owners, failing disks, and the formats of what is written.
+
+mod bytes;
+mod crash;
+mod disk_faults;
+mod job;
+mod layer;
+mod order;
+mod owners;
+mod parquet_files;
+mod refusals;
