@@ -70,8 +70,8 @@ pub fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     eprintln!("==> {what}");
     let began = Instant::now();
     let result = work();
-    let verdict = if result.is_ok() { "done" } else { "failed" };
-    eprintln!("    {verdict} in {:.1} s: {what}", began.elapsed().as_secs_f64());
+    let verdict = if result.is_ok() { "took" } else { "failed after" };
+    eprintln!("    {verdict} {:.1} s: {what}", began.elapsed().as_secs_f64());
     result
 }
 
