@@ -91,7 +91,7 @@
 //! }
 //! export_aggregate!(Peak);
 //! ```
-//! A state that no accumulator here keeps is an [`Accumulator`] of the plugin's own.
+//! A state that no accumulator here keeps is an [`Accumulator`](plan::Accumulator) of the plugin's own.
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]

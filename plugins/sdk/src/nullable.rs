@@ -4,7 +4,8 @@
 //! It changes the host's column in place and leaves the validity out once every group has a
 //! value, which is what makes the next call quick.
 
-use crate::columns::{Value, bit, wrong_column};
+use crate::aggregate::Pairs;
+use crate::columns::{Value, View, bit, wrong_column};
 use crate::schema::type_name;
 use crate::types::{Column, ColumnData, Failure};
 
@@ -66,6 +67,18 @@ impl<'a, T: Value> Nullable<'a, T> {
     pub fn fold(&mut self, group: usize, value: T, combine: impl Fn(T, T) -> T) {
         let next = self.get(group).map_or(value, |state| combine(state, value));
         self.set(group, next);
+    }
+
+    /// Takes the value of every row that has one into the state of its group.
+    #[inline]
+    pub fn fold_rows(mut self, pairs: Pairs<'_>, column: View<'_, T>, combine: impl Fn(T, T) -> T) {
+        if self.presence.0.is_none() {
+            let states = self.values;
+            pairs.each_value(column, |_, group, value| states[group] = combine(states[group], value));
+            return;
+        }
+        pairs.each_value(column, |_, group, value| self.fold(group, value, &combine));
+        self.settle();
     }
 
     /// Leaves the validity out if every group has a value by now. To be called last.

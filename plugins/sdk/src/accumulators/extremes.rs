@@ -50,9 +50,7 @@ impl<T: Value, const GREATEST: bool> Accumulator for Extreme<T, GREATEST> {
     }
 
     fn update(&self, inputs: &[&Column], pairs: Pairs<'_>, state: &mut [Column]) -> Result<(), Failure> {
-        let mut state = Nullable::of(&mut state[0])?;
-        pairs.each_value(View::of(inputs[0])?, |_, group, value| state.fold(group, value, Self::better));
-        state.settle();
+        Nullable::of(&mut state[0])?.fold_rows(pairs, View::of(inputs[0])?, Self::better);
         Ok(())
     }
 

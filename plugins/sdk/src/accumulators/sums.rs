@@ -41,9 +41,7 @@ impl Accumulator for SumF64 {
     }
 
     fn update(&self, inputs: &[&Column], pairs: Pairs<'_>, state: &mut [Column]) -> Result<(), Failure> {
-        let mut sums = Nullable::<f64>::of(&mut state[0])?;
-        pairs.each_value(View::of(inputs[0])?, |_, group, value| sums.fold(group, value, |a, b| a + b));
-        sums.settle();
+        Nullable::<f64>::of(&mut state[0])?.fold_rows(pairs, View::of(inputs[0])?, |a, b| a + b);
         Ok(())
     }
 
