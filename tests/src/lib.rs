@@ -8,7 +8,9 @@
 pub mod block_on;
 pub mod host;
 pub mod jars;
+pub mod job;
 pub mod kafka;
+pub mod letters;
 pub mod parquet_table;
 pub mod places;
 pub mod python;

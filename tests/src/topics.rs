@@ -16,6 +16,7 @@ use rdkafka::{ClientContext, Message};
 
 use crate::block_on::block_on;
 use crate::kafka::Broker;
+use crate::ticks::Placed;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -29,6 +30,24 @@ pub struct Record {
 }
 
 impl Broker {
+    /// Makes a topic of these records, gzipped as the producer does.
+    ///
+    /// # Panics
+    /// The broker refuses it.
+    pub fn topic_of(&self, topic: &str, partitions: i32, records: &[Placed]) {
+        self.create_topic(topic, partitions, &[]).expect("a new name");
+        self.append(topic, records);
+    }
+
+    /// Adds records to a topic.
+    ///
+    /// # Panics
+    /// One is not acknowledged.
+    pub fn append(&self, topic: &str, records: &[Placed]) {
+        let written = self.produce(topic, "gzip", records.iter().map(Placed::to_record));
+        assert_eq!(written.expect("all acknowledged"), records.len() as u64);
+    }
+
     /// Makes a topic; `config` as `("message.timestamp.type", "LogAppendTime")`.
     ///
     /// # Errors

@@ -1,3 +1,9 @@
 //! Tests with a broker.
 
+mod results;
 mod the_broker;
+
+use speed_layer_tests::job::LIMIT;
+
+const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
