@@ -18,6 +18,9 @@ mod stored;
 mod summary;
 mod worker;
 
+#[cfg(test)]
+mod tests;
+
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::thread;
@@ -77,7 +80,7 @@ fn spawn<F: RecordFeed + 'static>(worker: Worker<F>) -> anyhow::Result<thread::J
         .context("a worker's thread cannot be started")
 }
 
-impl Opened<'_> {
+impl<F: RecordFeed + 'static> Opened<'_, F> {
     fn run(self, stop: &StopHandle, on_commit: &mut dyn FnMut(&Progress)) -> anyhow::Result<Summary> {
         let Self { spec, workers, events, shared, partitions, epoch, mut commits, source, first_aggregate } =
             self;

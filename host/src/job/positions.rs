@@ -17,6 +17,14 @@ pub struct Beginnings {
     pub gaps: Vec<Gap>,
 }
 
+impl Beginnings {
+    /// Every partition from the first record that it still has.
+    pub fn at_log_start(facts: &TopicFacts) -> Self {
+        let begin = |now: &PartitionFacts| beginning(now.partition, now.log_start, Clock::default());
+        Self { partitions: facts.partitions.iter().map(begin).collect(), gaps: Vec::new() }
+    }
+}
+
 /// Without a checkpoint.
 ///
 /// # Errors
