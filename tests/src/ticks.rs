@@ -102,7 +102,7 @@ impl Plan {
 
     fn tick(&self, index: usize, symbol: usize, market: &mut Market, rng: &mut Rng) -> Tick {
         let step_ms = (self.days * DAY_MS) as f64 / self.rows as f64;
-        let jitter_ms = if self.jitter_ms > 0 { rng.i64(..self.jitter_ms) } else { 0 };
+        let jitter_ms = if self.jitter_ms > 0 { rng.i64(0..self.jitter_ms) } else { 0 };
         let mut tick = market.next(symbol, self.start_ms + (index as f64 * step_ms) as i64 - jitter_ms, rng);
         let floats = [&mut tick.price, &mut tick.open, &mut tick.high, &mut tick.low, &mut tick.volume];
         for field in floats {
@@ -226,6 +226,18 @@ mod tests {
             let fields = json.and_then(|value| value.as_object().map(serde_json::Map::len));
             assert_eq!(fields, record.tick.map(|_| 12));
         }
+    }
+
+    #[test]
+    fn jitter_moves_times_back_and_never_further_than_asked() {
+        let times = |jitter_ms: i64| {
+            let records = Plan { rows: 300, jitter_ms, ..Plan::default() }.records(1, Spread::InTurn);
+            records.into_iter().filter_map(|r| r.tick).map(|tick| tick.event_time_ms).collect::<Vec<_>>()
+        };
+        let moved: Vec<i64> =
+            times(0).into_iter().zip(times(1_000)).map(|(there, here)| there - here).collect();
+        assert!(moved.iter().all(|by_ms| (0..1_000).contains(by_ms)), "{moved:?}");
+        assert!(moved.iter().any(|by_ms| *by_ms > 500));
     }
 
     #[test]
