@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use chrono::{DateTime, NaiveTime, Utc};
 use clap::Args;
 use speed_layer_kafka::{Connection, Producer};
@@ -36,7 +36,7 @@ pub struct ProduceArgs {
     #[arg(long, value_name = "synthetic|FILE", default_value = "synthetic")]
     from: String,
     /// Messages a second [default: as many as the broker takes]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = positive)]
     rate: Option<f64>,
     /// How many messages [default: without end, or the whole file]
     #[arg(long, value_name = "N")]
@@ -45,13 +45,13 @@ pub struct ProduceArgs {
     #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "symbol_count")]
     symbols: Vec<String>,
     /// How many symbols the synthetic ticks have
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    symbol_count: usize,
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    symbol_count: u32,
     /// Synthetic ticks with the same seed are the same
     #[arg(long, value_name = "N", default_value_t = 7)]
     seed: u64,
     /// Spread the synthetic ticks' event times over so many days; needs --count [default: each happens now]
-    #[arg(long, value_name = "D", requires = "count")]
+    #[arg(long, value_name = "D", requires = "count", value_parser = positive)]
     days: Option<f64>,
     /// Event time of the first synthetic tick, RFC 3339 [default: --days ago, at midnight]
     #[arg(long, value_name = "TIME", requires = "days")]
@@ -61,10 +61,14 @@ pub struct ProduceArgs {
     kafka: Vec<String>,
 }
 
-pub fn run(args: &ProduceArgs) -> anyhow::Result<()> {
-    if args.rate.is_some_and(|rate| rate <= 0.0 || !rate.is_finite()) {
-        bail!("--rate takes a positive number of messages a second");
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
+        _ => Err("expects a number above 0".into()),
     }
+}
+
+pub fn run(args: &ProduceArgs) -> anyhow::Result<()> {
     let mut messages = source(args)?;
     let connection = Connection::new(&args.brokers, properties_of(&args.kafka)?)?;
     let mut producer = Producer::new(&connection, &args.topic, DELIVERY_TIMEOUT)?;
@@ -78,11 +82,8 @@ fn source(args: &ProduceArgs) -> anyhow::Result<Box<dyn Messages>> {
     if args.from != "synthetic" {
         return Ok(Box::new(Lines::open(Path::new(&args.from))?));
     }
-    let symbols =
-        if args.symbols.is_empty() { symbol_names(args.symbol_count) } else { args.symbols.clone() };
-    if symbols.is_empty() {
-        bail!("--symbol-count takes at least 1");
-    }
+    let made_up = || symbol_names(args.symbol_count as usize);
+    let symbols = if args.symbols.is_empty() { made_up() } else { args.symbols.clone() };
     let spread_ms = args.days.map(|days| (days * 86_400_000.0) as i64);
     Ok(Box::new(Ticks::new(TickPlan {
         symbols,

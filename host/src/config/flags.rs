@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::Value;
+use speed_layer_core::commit::JobName;
 
 use super::ConfigError;
 use super::file::{FileAggregate, FileJob, FileSink, FileStage, OneOrMany};
@@ -91,16 +92,9 @@ pub fn load(flags: RunFlags) -> Result<JobSpec, ConfigError> {
     job.finish()
 }
 
-/// A job's or aggregate's name stands in file names, so it must be plain.
+/// A job's name stands in file names and an aggregate's in its files' footers; both are plain.
 pub fn check_name(place: &str, name: &str) -> Result<(), ConfigError> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-' || c == '.';
-    if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.chars().all(plain) {
-        let problem = format!(
-            "`{name}` cannot stand in a file name; use 1 to 64 letters, digits, `-`, `_` or `.`, the first no dot"
-        );
-        return Err(ConfigError::invalid(place, problem));
-    }
-    Ok(())
+    JobName::new(name).map(|_| ()).map_err(|error| ConfigError::invalid(place, error))
 }
 
 fn overlay(job: &mut FileJob, flags: RunFlags) -> Result<(), ConfigError> {
@@ -306,7 +300,7 @@ mod tests {
             ("--set prefix=x", "STAGE.KEY=VALUE"),
             ("--set transform:7.a=1", "transforms"),
             ("--kafka nothing", "KEY=VALUE"),
-            ("--name a/b", "file name"),
+            ("--name a/b", "a/b"),
             ("--start yesterday", "RFC 3339"),
         ] {
             let problem = load_line(&format!("{FLAGS} {extra}")).unwrap_err().to_string();

@@ -30,24 +30,20 @@ impl Beginnings {
 /// # Errors
 /// When the broker does not say which offset a time is at.
 pub fn fresh(source: &SourceSpec, broker: &Broker, facts: &TopicFacts) -> anyhow::Result<Beginnings> {
-    let by_time = match source.start {
+    let mut beginnings = Beginnings::at_log_start(facts);
+    let found = match source.start {
+        Start::Earliest => return Ok(beginnings),
+        Start::Latest => Vec::new(),
         Start::AtMs(ms) => {
-            let numbers: Vec<i32> = facts.partitions.iter().map(|partition| partition.partition).collect();
+            let numbers: Vec<i32> = facts.partitions.iter().map(|now| now.partition).collect();
             broker.offsets_at(&source.topic, &numbers, ms)?
         }
-        Start::Earliest | Start::Latest => Vec::new(),
     };
-    let offset = |partition: &PartitionFacts| match source.start {
-        Start::Earliest => partition.log_start,
-        Start::Latest => partition.last_stable,
-        Start::AtMs(_) => {
-            let found = by_time.iter().find(|(number, _)| *number == partition.partition);
-            found.and_then(|(_, offset)| *offset).unwrap_or(partition.last_stable)
-        }
-    };
-    let begin =
-        |partition: &PartitionFacts| beginning(partition.partition, offset(partition), Clock::default());
-    Ok(Beginnings { partitions: facts.partitions.iter().map(begin).collect(), gaps: Vec::new() })
+    for (begin, now) in beginnings.partitions.iter_mut().zip(&facts.partitions) {
+        let at_time = found.iter().find(|(number, _)| *number == now.partition);
+        begin.start_offset = at_time.and_then(|(_, offset)| *offset).unwrap_or(now.last_stable);
+    }
+    Ok(beginnings)
 }
 
 /// From a checkpoint.

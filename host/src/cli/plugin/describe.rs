@@ -14,7 +14,7 @@ use speed_layer_plugin::{Mode, Need, Origin, ParseDescription, Plugin, Stage};
 pub fn report(plugin: &Plugin, config: &Value) -> anyhow::Result<Value> {
     let mut report = json!({
         "name": plugin.id().name,
-        "stage": stage_name(plugin.stage()),
+        "stage": plugin.stage().name(),
         "contract": plugin.contract(),
         "digest": plugin.id().digest.to_string(),
         "bytes": plugin.component_bytes(),
@@ -30,14 +30,6 @@ pub fn report(plugin: &Plugin, config: &Value) -> anyhow::Result<Value> {
         report.extend(details);
     }
     Ok(report)
-}
-
-fn stage_name(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Parse => "parse",
-        Stage::Transform => "transform",
-        Stage::Aggregate => "aggregate",
-    }
 }
 
 fn parse(description: &ParseDescription) -> Value {
@@ -61,7 +53,7 @@ fn transform(plugin: &Plugin, config: &Value) -> anyhow::Result<Value> {
         .map(|column| {
             let mut shown = field(&column.field);
             if let Origin::Computed(needs) = &column.origin {
-                let from = needs.iter().map(|&need| need_name(&description.needs[need as usize]));
+                let from = needs.iter().map(|&need| description.needs[need as usize].to_string());
                 shown["computed_from"] = from.collect();
             }
             shown
@@ -86,18 +78,7 @@ fn aggregate(plugin: &Plugin, config: &Value) -> anyhow::Result<Value> {
 }
 
 fn needs(needs: &[Need]) -> Vec<String> {
-    needs.iter().map(need_name).collect()
-}
-
-fn need_name(need: &Need) -> String {
-    match need {
-        Need::Column(name) => name.clone(),
-        Need::EventTime => "(event time)".into(),
-        Need::Partition => "(partition)".into(),
-        Need::Offset => "(offset)".into(),
-        Need::Ordinal => "(ordinal)".into(),
-        Need::KafkaTimestamp => "(kafka timestamp)".into(),
-    }
+    needs.iter().map(ToString::to_string).collect()
 }
 
 fn schema(schema: &Schema) -> Vec<Value> {
