@@ -32,12 +32,21 @@ pub fn names(schema: &Schema) -> String {
     names.join(", ")
 }
 
-/// The number of the column `name`, which has to be there with this type; `reader` says in
-/// the message who asks for it.
+/// The column `name`, which has to be there with this type; `reader` says in the message who
+/// asks for it. None of a schema without a field: nobody knows the input yet, so nothing is
+/// missed.
 ///
 /// # Errors
 /// `bad-input` when it is missing or of another type.
-pub fn require(schema: &Schema, name: &str, data_type: DataType, reader: &str) -> Result<usize, Refusal> {
+pub fn require<'a>(
+    schema: &'a Schema,
+    name: &str,
+    data_type: DataType,
+    reader: &str,
+) -> Result<Option<&'a Field>, Refusal> {
+    if schema.fields.is_empty() {
+        return Ok(None);
+    }
     let Some(number) = position(schema, name) else {
         return Err(Refusal::BadInput(format!(
             "{reader} reads the column {name:?} ({}), and the input has none of that name; it has: {}",
@@ -45,15 +54,15 @@ pub fn require(schema: &Schema, name: &str, data_type: DataType, reader: &str) -
             names(schema)
         )));
     };
-    let found = schema.fields[number].data_type;
-    if found != data_type {
+    let found = &schema.fields[number];
+    if found.data_type != data_type {
         return Err(Refusal::BadInput(format!(
             "{reader} reads the column {name:?} as {}, and the input has it as {}",
             type_name(data_type),
-            type_name(found)
+            type_name(found.data_type)
         )));
     }
-    Ok(number)
+    Ok(Some(found))
 }
 
 /// Every column of the input as an output column, unchanged: where many a transform starts.
@@ -86,16 +95,22 @@ mod tests {
     #[test]
     fn a_missing_column_is_refused_with_those_that_are_there() {
         let input = schema([field("a", DataType::S64), field("b", DataType::Utf8)]);
-        let refusal = require(&input, "price", DataType::F64, "the test");
+        let refusal = require(&input, "price", DataType::F64, "the test").map(|_| ());
         let expected =
             "the test reads the column \"price\" (f64), and the input has none of that name; it has: a, b";
         assert_eq!(refusal, Err(Refusal::BadInput(expected.into())));
     }
 
     #[test]
+    fn an_input_that_nobody_knows_yet_misses_nothing() {
+        let unknown = schema([]);
+        assert!(matches!(require(&unknown, "price", DataType::F64, "the test"), Ok(None)));
+    }
+
+    #[test]
     fn a_column_of_another_type_is_refused_with_both_types() {
         let input = schema([field("a", DataType::S64)]);
-        let refusal = require(&input, "a", DataType::F64, "the test");
+        let refusal = require(&input, "a", DataType::F64, "the test").map(|_| ());
         let expected = "the test reads the column \"a\" as f64, and the input has it as s64";
         assert_eq!(refusal, Err(Refusal::BadInput(expected.into())));
     }

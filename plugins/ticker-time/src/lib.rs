@@ -80,7 +80,7 @@ fn fits(time_ms: Option<i64>) -> bool {
 impl Transform for TickerTime {
     fn configure(config: &mut Config, input: &Schema) -> Result<Self, Refusal> {
         let event_time = config.text("event_time", "event_time")?;
-        let number = require(input, &event_time, DataType::S64, "ticker-time")?;
+        let source = require(input, &event_time, DataType::S64, "ticker-time")?;
         for made in Computed::ALL.map(|computed| computed.field(true).name) {
             if position(input, &made).is_some() {
                 return Err(Refusal::BadInput(format!(
@@ -88,7 +88,7 @@ impl Transform for TickerTime {
                 )));
             }
         }
-        let nullable = input.fields[number].nullable;
+        let nullable = source.is_none_or(|field| field.nullable);
         Ok(TickerTime { event_time, nullable, input: input.clone(), wanted: vec![] })
     }
 
