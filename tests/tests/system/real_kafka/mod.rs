@@ -1,5 +1,7 @@
 //! Tests with a broker.
 
+mod dead_letters;
+mod restarts;
 mod results;
 mod the_broker;
 
