@@ -7,15 +7,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use speed_layer_core::time::Duration;
 
-use super::job::{
-    AggregateSpec, ClockSpec, Compression, JobSpec, OnDataLoss, OutputMode, SourceSpec, StageSpec, Start,
-    Trigger,
-};
+use super::ConfigError;
+use super::job::{AggregateSpec, ClockSpec, JobSpec, OnDataLoss, SourceSpec, StageSpec, Start, Trigger};
 use super::nearest::nearest;
 use super::properties::property_text;
-use super::{ConfigError, flags};
+use super::values;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -125,12 +122,12 @@ impl FileJob {
         })?;
         refuse_twins(&aggregates)?;
         let name = self.name.unwrap_or_else(|| first.name.clone());
-        flags::check_name("name", &name)?;
+        values::check_name("name", &name)?;
         Ok(JobSpec {
             name,
             source: self.source.kafka.finish()?,
-            trigger: self.trigger.as_deref().map_or(Ok(Trigger::IntervalMs(10_000)), trigger)?,
-            max_records_per_trigger: positive(self.max_records_per_trigger)?,
+            trigger: self.trigger.as_deref().map_or(Ok(Trigger::IntervalMs(10_000)), values::trigger)?,
+            max_records_per_trigger: values::positive(self.max_records_per_trigger)?,
             checkpoint: self.checkpoint.ok_or(ConfigError::Missing {
                 what: "the checkpoint folder",
                 flag: "--checkpoint DIR",
@@ -172,12 +169,12 @@ impl FileKafka {
                 flag: "--topic NAME",
                 key: "[source.kafka] topic",
             })?,
-            start: self.start.as_deref().map_or(Ok(Start::Earliest), start)?,
-            on_data_loss: self.on_data_loss.as_deref().map_or(Ok(OnDataLoss::Stop), on_data_loss)?,
+            start: self.start.as_deref().map_or(Ok(Start::Earliest), values::start)?,
+            on_data_loss: self.on_data_loss.as_deref().map_or(Ok(OnDataLoss::Stop), values::on_data_loss)?,
             wait_for_topic_ms: self
                 .wait_for_topic
                 .as_deref()
-                .map_or(Ok(0), |text| duration("wait_for_topic", text))?,
+                .map_or(Ok(0), |text| values::duration("wait_for_topic", text))?,
             properties,
         })
     }
@@ -188,11 +185,15 @@ impl FileTime {
         let defaults = ClockSpec::default();
         Ok(ClockSpec {
             event_time: self.event_time.unwrap_or(defaults.event_time),
-            min_event_time_ms: self
-                .min_event_time
-                .map_or(Ok(defaults.min_event_time_ms), |text| timestamp_ms("min_event_time", &text))?,
-            max_future_skew_ms: signed("max_future_skew", self.max_future_skew, defaults.max_future_skew_ms)?,
-            idle_timeout_ms: signed("idle_timeout", self.idle_timeout, defaults.idle_timeout_ms)?,
+            min_event_time_ms: self.min_event_time.map_or(Ok(defaults.min_event_time_ms), |text| {
+                values::timestamp_ms("min_event_time", &text)
+            })?,
+            max_future_skew_ms: values::signed(
+                "max_future_skew",
+                self.max_future_skew,
+                defaults.max_future_skew_ms,
+            )?,
+            idle_timeout_ms: values::signed("idle_timeout", self.idle_timeout, defaults.idle_timeout_ms)?,
         })
     }
 }
@@ -213,7 +214,7 @@ impl FileAggregate {
     fn finish(self) -> Result<AggregateSpec, ConfigError> {
         let place = format!("aggregate {}", self.name.as_deref().unwrap_or("(without a name)"));
         let name = self.name.ok_or_else(|| ConfigError::invalid(&place, "give it a `name`"))?;
-        flags::check_name("aggregate name", &name)?;
+        values::check_name("aggregate name", &name)?;
         let stage = FileStage { plugin: self.plugin, config: self.config };
         let [sink] = <[FileSink; 1]>::try_from(self.sink).map_err(|_| {
             ConfigError::invalid(&place, "give it exactly one `[[aggregate.sink]]` of type \"parquet\"")
@@ -222,10 +223,10 @@ impl FileAggregate {
         Ok(AggregateSpec {
             stage: stage.finish("the aggregate plugin", "--aggregate FILE.wasm", "[[aggregate]] plugin")?,
             key: self.key.map_or_else(|| vec!["symbol".into()], OneOrMany::into_vec),
-            window_ms: window(self.window.as_deref().unwrap_or("1d"))?,
-            watermark_ms: duration("watermark", self.watermark.as_deref().unwrap_or("1h"))?,
-            mode: mode(&place, self.mode.as_deref().unwrap_or("append"))?,
-            compression: compression(&place, sink.compression.as_deref().unwrap_or("snappy"))?,
+            window_ms: values::window(self.window.as_deref().unwrap_or("1d"))?,
+            watermark_ms: values::duration("watermark", self.watermark.as_deref().unwrap_or("1h"))?,
+            mode: values::mode(&place, self.mode.as_deref().unwrap_or("append"))?,
+            compression: values::compression(&place, sink.compression.as_deref().unwrap_or("snappy"))?,
             output: sink.path,
             name,
         })
@@ -273,95 +274,6 @@ fn refuse_twins(aggregates: &[AggregateSpec]) -> Result<(), ConfigError> {
         }
     }
     Ok(())
-}
-
-fn trigger(text: &str) -> Result<Trigger, ConfigError> {
-    match text {
-        "once" => Ok(Trigger::Once),
-        "available-now" => Ok(Trigger::AvailableNow),
-        "continuous" => Ok(Trigger::Continuous),
-        _ => match text.parse::<Duration>() {
-            Ok(every) if every.as_ms() > 0 => Ok(Trigger::IntervalMs(every.as_ms())),
-            _ => Err(ConfigError::invalid(
-                "trigger",
-                format!(
-                    "`{text}` is none of a positive duration such as 10s, `once`, `available-now`, `continuous`"
-                ),
-            )),
-        },
-    }
-}
-
-fn start(text: &str) -> Result<Start, ConfigError> {
-    match text {
-        "earliest" => Ok(Start::Earliest),
-        "latest" => Ok(Start::Latest),
-        _ => timestamp_ms("start", text).map(Start::AtMs),
-    }
-}
-
-fn on_data_loss(text: &str) -> Result<OnDataLoss, ConfigError> {
-    match text {
-        "stop" => Ok(OnDataLoss::Stop),
-        "skip" => Ok(OnDataLoss::Skip),
-        _ => Err(ConfigError::invalid("on_data_loss", format!("`{text}` is neither `stop` nor `skip`"))),
-    }
-}
-
-fn window(text: &str) -> Result<u64, ConfigError> {
-    match duration("window", text)? {
-        0 => Err(ConfigError::invalid("window", "a window needs a positive length, such as 1h or 1d")),
-        ms => Ok(ms),
-    }
-}
-
-fn duration(place: &str, text: &str) -> Result<u64, ConfigError> {
-    text.parse::<Duration>().map(Duration::as_ms).map_err(|error| ConfigError::invalid(place, error))
-}
-
-fn signed(place: &str, text: Option<String>, default_ms: i64) -> Result<i64, ConfigError> {
-    match text {
-        Some(text) => i64::try_from(duration(place, &text)?)
-            .map_err(|_| ConfigError::invalid(place, format!("`{text}` is too long"))),
-        None => Ok(default_ms),
-    }
-}
-
-fn timestamp_ms(place: &str, text: &str) -> Result<i64, ConfigError> {
-    chrono::DateTime::parse_from_rfc3339(text).map(|time| time.timestamp_millis()).map_err(|_| {
-        let problem = format!("`{text}` is not a time as RFC 3339 writes it, such as 2026-01-31T00:00:00Z");
-        ConfigError::invalid(place, problem)
-    })
-}
-
-fn mode(place: &str, text: &str) -> Result<OutputMode, ConfigError> {
-    match text {
-        "append" => Ok(OutputMode::Append),
-        "update" | "complete" => Err(ConfigError::invalid(
-            place,
-            format!("output mode `{text}` cannot go to Parquet, whose files never change; use `append`"),
-        )),
-        _ => Err(ConfigError::invalid(place, format!("unknown output mode `{text}`; use `append`"))),
-    }
-}
-
-fn compression(place: &str, text: &str) -> Result<Compression, ConfigError> {
-    match text {
-        "snappy" => Ok(Compression::Snappy),
-        "zstd" => Ok(Compression::Zstd),
-        _ => {
-            Err(ConfigError::invalid(place, format!("unknown compression `{text}`; use `snappy` or `zstd`")))
-        }
-    }
-}
-
-fn positive(cap: Option<u64>) -> Result<Option<u64>, ConfigError> {
-    match cap {
-        Some(0) => {
-            Err(ConfigError::invalid("max_records_per_trigger", "0 would take in nothing; give at least 1"))
-        }
-        cap => Ok(cap),
-    }
 }
 
 /// Serde lists the known keys after an unknown one; the nearest is what people want to read.

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::Value;
-use speed_layer_core::commit::JobName;
 
 use super::ConfigError;
 use super::file::{FileAggregate, FileJob, FileSink, FileStage, OneOrMany};
@@ -90,11 +89,6 @@ pub fn load(flags: RunFlags) -> Result<JobSpec, ConfigError> {
     };
     overlay(&mut job, flags)?;
     job.finish()
-}
-
-/// A job's name stands in file names and an aggregate's in its files' footers; both are plain.
-pub fn check_name(place: &str, name: &str) -> Result<(), ConfigError> {
-    JobName::new(name).map(|_| ()).map_err(|error| ConfigError::invalid(place, error))
 }
 
 fn overlay(job: &mut FileJob, flags: RunFlags) -> Result<(), ConfigError> {

@@ -9,6 +9,7 @@ mod flags;
 mod job;
 mod nearest;
 mod properties;
+mod values;
 
 pub use flags::{RunFlags, load};
 pub use job::{
