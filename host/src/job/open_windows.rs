@@ -13,11 +13,11 @@ use speed_layer_core::path::path_of;
 use speed_layer_plugin::{Aggregator, Context, Rejects};
 
 use crate::plan::AggregatePlan;
-use crate::stages::{STATE_BYTES_PER_CALL_MAX, empty_table};
+use crate::stages::{Renewable, STATE_BYTES_PER_CALL_MAX, empty_table, open_aggregator};
 
 pub struct OpenWindows {
     pub name: String,
-    aggregator: Aggregator,
+    aggregator: Renewable<Aggregator>,
     keys: KeyEncoder,
     table: GroupTable,
     output: SchemaRef,
@@ -62,7 +62,7 @@ impl OpenWindows {
     pub fn open(plan: &AggregatePlan) -> anyhow::Result<Self> {
         Ok(Self {
             name: plan.spec.name.clone(),
-            aggregator: plan.plugin.open_aggregate(&plan.config, &plan.input)?,
+            aggregator: open_aggregator(plan)?,
             keys: KeyEncoder::new(&plan.input, &plan.spec.key)?,
             table: empty_table(plan)?,
             output: output_schema(&plan.description.output),
@@ -99,7 +99,7 @@ impl OpenWindows {
         for range in chunk_ranges(self.table.states(), &plan.ours, STATE_BYTES_PER_CALL_MAX) {
             let left = self.table.states().gather(&plan.ours[range.clone()])?;
             let right = partial.states().gather(&plan.theirs[range.clone()])?;
-            let merged = self.aggregator.merge(context, &left, &right)?;
+            let merged = self.aggregator.call(|aggregator| aggregator.merge(context, &left, &right))?;
             self.table.states_mut().scatter(&plan.ours[range], &merged)?;
         }
         Ok(())
@@ -139,7 +139,9 @@ impl OpenWindows {
         let states = self.table.states().gather(&window.slots[range])?;
         let starts = vec![window.start_us; count];
         let ends = vec![window.end_us; count];
-        let finished = self.aggregator.finish(context, &states, &keys, &starts, &ends, true)?;
+        let finished = self
+            .aggregator
+            .call(|aggregator| aggregator.finish(context, &states, &keys, &starts, &ends, true))?;
         let first = groups.len();
         for row in 0..count {
             groups.push(Group { path: path_of(&keys, row)?, start_us: window.start_us, row: first + row });

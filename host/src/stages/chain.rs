@@ -15,16 +15,17 @@ use super::clock::ClockCheck;
 use super::fold::Fold;
 use super::frame::Frame;
 use super::reject::set_aside;
+use super::retry::Renewable;
 use super::sides::{Culprit, Sides};
-use crate::plan::{Plan, TransformPlan};
+use crate::plan::{ParsePlan, Plan, TransformPlan};
 
 /// The stages of one worker, with plugin instances of its own.
 pub struct Chain {
     plan: Arc<Plan>,
-    parser: Parser,
+    parser: Renewable<Parser>,
     parse_culprit: Arc<Culprit>,
     clock: ClockCheck,
-    transforms: Vec<(Transformer, Arc<Culprit>)>,
+    transforms: Vec<(Renewable<Transformer>, Arc<Culprit>)>,
     folds: Vec<Fold>,
     account: Account,
     sides: Sides,
@@ -55,7 +56,7 @@ impl Chain {
             .map(|(i, transform)| open_transform(i, transform))
             .collect::<anyhow::Result<_>>()?;
         Ok(Self {
-            parser: parse.plugin.open_parse(&parse.config, &parse.wanted)?,
+            parser: open_parser(parse)?,
             parse_culprit: culprit("parse", parse.plugin.id()),
             clock: ClockCheck {
                 bounds,
@@ -108,7 +109,7 @@ impl Chain {
     }
 
     fn parse<'a>(&mut self, context: &Context, records: &'a Records) -> anyhow::Result<Frame<'a>> {
-        let parsed = self.parser.parse(context, records)?;
+        let parsed = self.parser.call(|parser| parser.parse(context, records))?;
         let rejected = parsed.rejects.rows.len() as u64;
         self.account.records_in += records.len() as u64;
         self.account.dead_lettered.parse += rejected;
@@ -148,7 +149,7 @@ impl Chain {
                 frame.need(&plan.description.needs[need as usize], |name| plan.input.index_of(name).ok())
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
-        let done = transformer.transform(context, frame.rows, &given)?;
+        let done = transformer.call(|transformer| transformer.transform(context, frame.rows, &given))?;
         let rejected = done.rejects.rows.len();
         set_aside(&mut self.sides, &frame, done.rejects, culprit, |row| frame.record_of(row as usize));
         let rows_before = frame.rows;
@@ -166,9 +167,18 @@ impl Chain {
     }
 }
 
-fn open_transform(index: usize, plan: &TransformPlan) -> anyhow::Result<(Transformer, Arc<Culprit>)> {
-    let transformer =
-        plan.plugin.open_transform(&plan.config, &plan.input, &plan.given, &plan.wanted_computed)?;
+fn open_parser(plan: &ParsePlan) -> anyhow::Result<Renewable<Parser>> {
+    let (plugin, config, wanted) = (plan.plugin.clone(), plan.config.clone(), plan.wanted.clone());
+    Ok(Renewable::open(move || plugin.open_parse(&config, &wanted))?)
+}
+
+fn open_transform(
+    index: usize,
+    plan: &TransformPlan,
+) -> anyhow::Result<(Renewable<Transformer>, Arc<Culprit>)> {
+    let (plugin, config, input) = (plan.plugin.clone(), plan.config.clone(), Arc::clone(&plan.input));
+    let (given, wanted) = (plan.given.clone(), plan.wanted_computed.clone());
+    let transformer = Renewable::open(move || plugin.open_transform(&config, &input, &given, &wanted))?;
     Ok((transformer, culprit(&format!("transform:{index}"), plan.plugin.id())))
 }
 

@@ -12,15 +12,16 @@ use speed_layer_core::key::KeyEncoder;
 use speed_layer_core::path::{KeyUnpathable, unpathable_rows};
 use speed_layer_core::state::StateLayout;
 use speed_layer_core::time::{Duration, WindowSpec};
-use speed_layer_plugin::{Aggregator, Mode};
+use speed_layer_plugin::{Aggregator, Mode, PluginError};
 
 use super::frame::Frame;
+use super::retry::Renewable;
 use super::sides::{Culprit, Reason, Side, Sides};
 use super::{AggregateClock, EpochContext};
 use crate::plan::AggregatePlan;
 
 /// State bytes that one call of an aggregate is given: bounds what a guest has to hold.
-pub const STATE_BYTES_PER_CALL_MAX: usize = 8 << 20;
+pub const STATE_BYTES_PER_CALL_MAX: usize = 2 << 20;
 
 /// One aggregate on one worker.
 pub struct Fold {
@@ -28,7 +29,7 @@ pub struct Fold {
     needs: Vec<speed_layer_plugin::Need>,
     mode: Mode,
     input: arrow_schema::SchemaRef,
-    aggregator: Aggregator,
+    aggregator: Renewable<Aggregator>,
     keys: KeyEncoder,
     window: WindowSpec,
     table: GroupTable,
@@ -49,6 +50,15 @@ pub fn empty_table(plan: &AggregatePlan) -> anyhow::Result<GroupTable> {
     Ok(GroupTable::new(window, layout, &state.identity)?)
 }
 
+/// An instance of the aggregate that can be made anew.
+///
+/// # Errors
+/// When the plugin refuses.
+pub fn open_aggregator(plan: &AggregatePlan) -> Result<Renewable<Aggregator>, PluginError> {
+    let (plugin, config, input) = (plan.plugin.clone(), plan.config.clone(), Arc::clone(&plan.input));
+    Renewable::open(move || plugin.open_aggregate(&config, &input))
+}
+
 impl Fold {
     /// Opens an instance of the aggregate.
     ///
@@ -61,7 +71,7 @@ impl Fold {
             needs: plan.description.needs.clone(),
             mode: plan.description.mode,
             input: Arc::clone(&plan.input),
-            aggregator: plan.plugin.open_aggregate(&plan.config, &plan.input)?,
+            aggregator: open_aggregator(plan)?,
             keys: KeyEncoder::new(&plan.input, &plan.spec.key)?,
             window: table.spec(),
             table,
@@ -196,21 +206,18 @@ impl Fold {
             .collect::<anyhow::Result<Vec<_>>>()?;
         for chunk in self.assignment.chunks(self.table.states(), STATE_BYTES_PER_CALL_MAX) {
             let held = self.table.states().gather(chunk.slots)?;
+            let (rows, groups) = (&chunk.rows, &chunk.groups);
             let states = match self.mode {
-                Mode::Fold => self.aggregator.update(
-                    context,
-                    frame.rows,
-                    &columns,
-                    &chunk.rows,
-                    &chunk.groups,
-                    &held,
-                )?,
+                Mode::Fold => self.aggregator.call(|aggregator| {
+                    aggregator.update(context, frame.rows, &columns, rows, groups, &held)
+                })?,
                 Mode::Delta => {
                     let identities = self.table.states().identities(chunk.slots.len())?;
-                    let (rows, groups) = (&chunk.rows, &chunk.groups);
-                    let delta =
-                        self.aggregator.update(context, frame.rows, &columns, rows, groups, &identities)?;
-                    self.aggregator.merge(context, &held, &delta)?
+                    self.aggregator.call(|aggregator| {
+                        let delta =
+                            aggregator.update(context, frame.rows, &columns, rows, groups, &identities)?;
+                        aggregator.merge(context, &held, &delta)
+                    })?
                 }
             };
             self.table.states_mut().scatter(chunk.slots, &states)?;

@@ -8,10 +8,12 @@ mod clock;
 mod fold;
 mod frame;
 mod reject;
+mod retry;
 mod sides;
 
 pub use chain::{Chain, Partial};
-pub use fold::{STATE_BYTES_PER_CALL_MAX, empty_table};
+pub use fold::{STATE_BYTES_PER_CALL_MAX, empty_table, open_aggregator};
+pub use retry::Renewable;
 pub use sides::{Side, SideRow, Sides};
 
 /// The clocks and closed windows that one epoch's rows are held to. Stored in the
