@@ -1,6 +1,6 @@
 //! What states and grouping cost a row, at few and at many groups: prints one line a
 //! case. `cargo run --release -p speed-layer-core --example state_costs`. Batches of
-//! 10,000 rows of random groups, 8 MiB of states a call; the best of several rounds. It measures the host's
+//! 10,000 rows of random groups, 2 MiB of states a call; the best of several rounds. It measures the host's
 //! part alone: no plugin is called.
 
 #![expect(
@@ -20,7 +20,7 @@ use speed_layer_core::state::{StateLayout, StateTable};
 use speed_layer_core::time::WindowSpec;
 
 const BATCH: usize = 10_000;
-const STATE_BYTES_PER_CALL_MAX: usize = 8 << 20;
+const STATE_BYTES_PER_CALL_MAX: usize = 2 << 20;
 
 type Failed = Box<dyn std::error::Error>;
 

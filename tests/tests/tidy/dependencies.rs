@@ -8,7 +8,7 @@ use toml::{Table, Value};
 
 use crate::files::assert_none;
 
-const LOCK_FILES: [&str; 2] = ["Cargo.lock", "plugins/Cargo.lock"];
+const LOCK_FILES: [&str; 3] = ["Cargo.lock", "plugins/Cargo.lock", "tests/guests/Cargo.lock"];
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
 /// Two versions of these cannot exchange values, or double the slowest part of the build.

@@ -5,6 +5,7 @@
 
 mod compose;
 mod dependencies;
+mod docs;
 mod files;
 mod functions;
 mod licences;
