@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use speed_layer_core::watermark::close_through;
-use tracing::{debug, info};
+use speed_layer_kafka::Source;
+use tracing::{debug, info, warn};
 
 use super::commit::EpochCommit;
 use super::control::{Progress, StopHandle};
@@ -29,6 +30,8 @@ pub struct Coordinator<'a> {
     pub events: Receiver<Event>,
     pub shared: Arc<Shared>,
     pub partitions: Partitions,
+    /// Not there over records in memory.
+    pub source: Option<&'a Source>,
     pub epoch: Arc<EpochContext>,
     pub commits: &'a mut dyn EpochCommit,
     pub stop: &'a StopHandle,
@@ -251,6 +254,7 @@ impl Coordinator<'_> {
             "committed"
         );
         debug!(taken_in, clocks = ?clocks, "clocks");
+        self.tell_lag_monitors();
         (self.on_commit)(&Progress {
             epoch: epoch.epoch,
             records_in: done.total_records,
@@ -258,5 +262,14 @@ impl Coordinator<'_> {
             closed_through_ms: clocks.first().and_then(|clock| clock.closed_through_ms),
         });
         Ok(())
+    }
+
+    /// The group's offsets are for lag monitors alone and are never read back.
+    fn tell_lag_monitors(&self) {
+        if let Some(source) = self.source
+            && let Err(error) = source.commit_for_monitoring(&self.partitions.next_offsets())
+        {
+            warn!("lag monitors do not see this commit: {error}");
+        }
     }
 }

@@ -98,6 +98,7 @@ impl<F: RecordFeed + 'static> Opened<'_, F> {
             events,
             shared: Arc::clone(&shared),
             partitions,
+            source: source.as_ref(),
             epoch,
             commits: &mut commits,
             stop,
@@ -106,7 +107,6 @@ impl<F: RecordFeed + 'static> Opened<'_, F> {
         };
         let outcome = coordinator.run();
         let running_ms = coordinator.pulse.running_ms();
-        let next_offsets = coordinator.partitions.next_offsets();
         drop(coordinator);
         if let Some(source) = &source {
             source.wake();
@@ -116,9 +116,6 @@ impl<F: RecordFeed + 'static> Opened<'_, F> {
             let _ = thread.join();
         }
         outcome?;
-        if let Some(source) = &source {
-            source.commit_for_monitoring(&next_offsets)?;
-        }
         let summary = Summary {
             job: spec.name.clone(),
             account: commits.account.clone(),
