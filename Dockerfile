@@ -7,7 +7,8 @@ COPY . .
 RUN cargo xtask build
 
 FROM debian:bookworm-slim
-RUN useradd --system --uid 10001 --create-home --home-dir /data speed-layer
+# The job names its plugins relative to the working directory, which is the volume: a link leads there.
+RUN useradd --system --uid 10001 --create-home --home-dir /data speed-layer && ln -s /app/target /data/target
 COPY --from=build /src/target/release/host /usr/local/bin/host
 COPY --from=build /src/target/plugins /app/target/plugins
 COPY pipeline.toml /app/pipeline.toml
