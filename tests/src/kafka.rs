@@ -113,6 +113,23 @@ impl Broker {
         self.end("KILL")
     }
 
+    /// The size of a partition's log segments on the broker's disk.
+    ///
+    /// # Errors
+    /// There is no such partition.
+    pub fn log_bytes(&self, topic: &str, partition: i32) -> Result<u64> {
+        let folder = self.folder.join("data").join(format!("{topic}-{partition}"));
+        let segments = fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        let mut bytes = 0;
+        for segment in segments {
+            let segment = segment?;
+            if segment.path().extension().is_some_and(|extension| extension == "log") {
+                bytes += segment.metadata()?.len();
+            }
+        }
+        Ok(bytes)
+    }
+
     fn end(&mut self, signal: &str) -> Result<()> {
         let Some(mut child) = self.running.take() else { return Ok(()) };
         let mut pipe = child.stdin.take().context("the broker has no pipe")?;

@@ -73,21 +73,23 @@ fn ohlcv_row(ticks: &[&Tick], prefix: &str) -> Row {
     ])
 }
 
-/// Two passes: the mean first, then the squares of what is left.
+/// Two passes: the mean first, then the squares of what is left. Both are taken from the first price, so
+/// that equal prices have no deviation at all.
 fn vwap_row(ticks: &[&Tick], prefix: &str) -> Row {
     let weighed: Vec<(f64, f64)> = ticks
         .iter()
         .filter_map(|tick| Some((tick.price?, tick.volume.filter(|weight| *weight > 0.0)?)))
         .collect();
     let weight = sum(weighed.iter().map(|(_, weight)| *weight));
+    let origin = weighed.first().map_or(0.0, |(price, _)| *price);
     let weighted = |of: &dyn Fn(f64) -> f64| {
-        let total = sum(weighed.iter().map(|(price, weight)| of(*price) * weight));
+        let total = sum(weighed.iter().map(|(price, weight)| of(price - origin) * weight));
         total.zip(weight).map(|(total, weight)| total / weight)
     };
-    let mean = weighted(&|price| price);
-    let variance = mean.and_then(|mean| weighted(&|price| (price - mean) * (price - mean)));
+    let mean = weighted(&|above| above);
+    let variance = mean.and_then(|mean| weighted(&|above| (above - mean) * (above - mean)));
     Row::from([
-        (format!("{prefix}_vwap"), Value::sum(mean)),
+        (format!("{prefix}_vwap"), Value::sum(mean.map(|mean| origin + mean))),
         (format!("{prefix}_price_stddev"), Value::sum(variance.map(f64::sqrt))),
         (format!("{prefix}_weight"), Value::sum(weight)),
         ("tick_count".into(), Value::Int(ticks.len() as i64)),

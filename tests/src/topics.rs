@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -71,6 +71,34 @@ impl Broker {
     pub fn delete_topic(&self, topic: &str) -> Result<()> {
         let options = AdminOptions::new().operation_timeout(Some(LIMIT));
         for outcome in block_on(self.admin()?.delete_topics(&[topic], &options))? {
+            outcome.map_err(|(name, code)| anyhow::anyhow!("topic {name}: {code}"))?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the records of partitions before offsets, as retention does.
+    ///
+    /// # Errors
+    /// An offset lies beyond the end.
+    pub fn delete_records(&self, topic: &str, before: &[(i32, i64)]) -> Result<()> {
+        let mut offsets = rdkafka::TopicPartitionList::new();
+        for (partition, offset) in before {
+            offsets.add_partition_offset(topic, *partition, rdkafka::Offset::Offset(*offset))?;
+        }
+        let outcome = block_on(
+            self.admin()?.delete_records(&offsets, &AdminOptions::new().operation_timeout(Some(LIMIT))),
+        )?;
+        outcome.elements().iter().try_for_each(|partition| partition.error()).context("cannot delete records")
+    }
+
+    /// Gives a topic more partitions, so that it has `partitions` in all.
+    ///
+    /// # Errors
+    /// It has as many already.
+    pub fn add_partitions(&self, topic: &str, partitions: usize) -> Result<()> {
+        let wanted = NewPartitions::new(topic, partitions);
+        let options = AdminOptions::new().operation_timeout(Some(LIMIT));
+        for outcome in block_on(self.admin()?.create_partitions([&wanted], &options))? {
             outcome.map_err(|(name, code)| anyhow::anyhow!("topic {name}: {code}"))?;
         }
         Ok(())

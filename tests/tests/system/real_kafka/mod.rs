@@ -1,9 +1,15 @@
 //! Tests with a broker.
 
 mod dead_letters;
+mod pipelines;
+mod positions;
+mod produce;
+mod python_readers;
+mod refusals;
 mod restarts;
 mod results;
 mod the_broker;
+mod transactions;
 
 use speed_layer_tests::job::LIMIT;
 
