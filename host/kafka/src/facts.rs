@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
+use tracing::info;
 
 use crate::admin_ffi::{self, Asked, ListedOffset};
 use crate::config::Connection;
@@ -93,6 +94,7 @@ impl Broker {
         keep_waiting: &dyn Fn() -> bool,
     ) -> Result<TopicFacts, BrokerError> {
         let began = Instant::now();
+        let mut is_told = false;
         loop {
             match self.topic_facts(topic) {
                 Err(BrokerError::TopicMissing { .. } | BrokerError::Request { .. })
@@ -102,6 +104,9 @@ impl Broker {
             if !keep_waiting() {
                 let (topic, brokers) = (topic.to_owned(), self.brokers.clone());
                 return Err(BrokerError::Stopped { topic, brokers });
+            }
+            if !std::mem::replace(&mut is_told, true) {
+                info!(topic, brokers = self.brokers, "the topic is not there yet; waiting for it");
             }
             self.serve_events(LOOK_AGAIN);
         }
