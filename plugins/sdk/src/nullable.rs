@@ -49,6 +49,12 @@ impl<'a, T: Value> Nullable<'a, T> {
         Ok(Nullable { values: values_mut(&mut column.data)?, presence: Presence(&mut column.validity) })
     }
 
+    /// Whether a group has had a value.
+    #[inline]
+    pub fn has(&self, group: usize) -> bool {
+        self.presence.has(group)
+    }
+
     /// The state of a group; none before its first value.
     #[inline]
     pub fn get(&self, group: usize) -> Option<T> {

@@ -31,6 +31,9 @@ struct Place {
     ordinal: i32,
 }
 
+/// In place of a row's number.
+const NO_ROW: u32 = u32::MAX;
+
 /// Where rows are, or where the rows are that states hold the values of.
 struct Places<'a> {
     event_time_us: &'a [i64],
@@ -49,7 +52,34 @@ impl<'a> Places<'a> {
         })
     }
 
+    /// Whether a row is nearer to the end than another. The event time alone decides nearly
+    /// always.
     #[inline]
+    fn is_nearer<const FIRST: bool>(&self, row: usize, held: usize) -> bool {
+        let (time_us, held_us) = (self.event_time_us[row], self.event_time_us[held]);
+        if time_us == held_us {
+            return is_nearer::<FIRST>(self.at(row), self.at(held));
+        }
+        if FIRST { time_us < held_us } else { time_us > held_us }
+    }
+
+    /// The row nearest to the end of each group, [`NO_ROW`] for a group without a value.
+    fn nearest<const FIRST: bool>(
+        &self,
+        pairs: Pairs<'_>,
+        values: View<'_, impl Value>,
+        groups: usize,
+    ) -> Vec<u32> {
+        let mut nearest = vec![NO_ROW; groups];
+        for (row, group) in pairs.iter().filter(|&(row, _)| values.is_valid(row)) {
+            let held = nearest[group];
+            if held == NO_ROW || self.is_nearer::<FIRST>(row, held as usize) {
+                nearest[group] = row as u32;
+            }
+        }
+        nearest
+    }
+
     fn at(&self, row: usize) -> Place {
         Place {
             event_time_us: self.event_time_us[row],
@@ -83,34 +113,31 @@ impl<'a, T: Value, const FIRST: bool> Ends<'a, T, FIRST> {
         })
     }
 
-    /// Takes a value if its row is nearer to the end than that of the state. The event time
-    /// alone decides nearly always.
-    #[inline]
+    /// Takes a value if its row is nearer to the end than that of the state.
     fn offer(&mut self, group: usize, value: T, places: &Places<'_>, row: usize) {
-        let (new, old) = (places.event_time_us[row], self.event_time_us[group]);
-        let is_behind = if FIRST { new > old } else { new < old };
-        if self.value.get(group).is_some()
-            && (is_behind || new == old && !self.wins_tie(group, places.at(row)))
-        {
+        let place = places.at(row);
+        if self.value.has(group) && !is_nearer::<FIRST>(place, self.place(group)) {
             return;
         }
         self.value.set(group, value);
-        self.event_time_us[group] = new;
-        self.partition[group] = places.partition[row];
-        self.offset[group] = places.offset[row];
-        self.ordinal[group] = places.ordinal[row];
+        self.event_time_us[group] = place.event_time_us;
+        self.partition[group] = place.partition;
+        self.offset[group] = place.offset;
+        self.ordinal[group] = place.ordinal;
     }
 
-    #[cold]
-    fn wins_tie(&self, group: usize, new: Place) -> bool {
-        let old = Place {
+    fn place(&self, group: usize) -> Place {
+        Place {
             event_time_us: self.event_time_us[group],
             partition: self.partition[group],
             offset: self.offset[group],
             ordinal: self.ordinal[group],
-        };
-        if FIRST { new < old } else { new > old }
+        }
     }
+}
+
+fn is_nearer<const FIRST: bool>(place: Place, held: Place) -> bool {
+    if FIRST { place < held } else { place > held }
 }
 
 impl<T: Value, const FIRST: bool> End<T, FIRST> {
@@ -143,7 +170,11 @@ impl<T: Value, const FIRST: bool> Accumulator for End<T, FIRST> {
     fn update(&self, inputs: &[&Column], pairs: Pairs<'_>, state: &mut [Column]) -> Result<(), Failure> {
         let mut ends = Ends::<T, FIRST>::of(state)?;
         let places = Places::of(inputs[1], [inputs[2], inputs[3], inputs[4]])?;
-        pairs.each_value(View::of(inputs[0])?, |row, group, value| ends.offer(group, value, &places, row));
+        let values = View::<T>::of(inputs[0])?;
+        let nearest = places.nearest::<FIRST>(pairs, values, ends.event_time_us.len());
+        for (group, &row) in nearest.iter().enumerate().filter(|&(_, &row)| row != NO_ROW) {
+            ends.offer(group, values.values()[row as usize], &places, row as usize);
+        }
         ends.value.settle();
         Ok(())
     }
