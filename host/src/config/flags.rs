@@ -11,6 +11,9 @@ use super::job::JobSpec;
 use super::nearest::nearest;
 use super::properties::split_pair;
 
+const SET_HELP: &str = "A plugin's setting: parse.KEY=VALUE, transform[:i].KEY=VALUE, \
+                        aggregate[:NAME].KEY=VALUE; VALUE is JSON or text";
+
 #[derive(Debug, Default, Args)]
 pub struct RunFlags {
     /// The job as a file; flags override what it says
@@ -43,8 +46,8 @@ pub struct RunFlags {
     /// The aggregate plugin
     #[arg(long, value_name = "A.wasm", help_heading = "Stages")]
     pub aggregate: Option<PathBuf>,
-    /// A plugin's setting: parse.KEY=VALUE, transform[:i].KEY=VALUE, aggregate[:NAME].KEY=VALUE; VALUE is JSON or text
-    #[arg(long, value_name = "STAGE.KEY=VALUE", help_heading = "Stages")]
+    // No doc comment, because rustdoc takes the brackets for links.
+    #[arg(long, value_name = "STAGE.KEY=VALUE", help_heading = "Stages", help = SET_HELP)]
     pub set: Vec<String>,
     /// The column that holds the event time [default: event_time]
     #[arg(long, value_name = "COLUMN", help_heading = "Aggregation")]
