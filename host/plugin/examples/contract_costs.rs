@@ -58,14 +58,15 @@ fn main() -> Done<()> {
     Ok(())
 }
 
-/// One aggregate, its groups, and the batch that is folded again and again.
+/// One aggregate and its groups, and how many batches they have had.
 struct Case {
     name: String,
     groups: usize,
     mode: Mode,
     aggregator: Aggregator,
-    columns: Vec<ArrayRef>,
+    needs: Vec<Need>,
     states: StateTable,
+    batches: i64,
     random: u64,
 }
 
@@ -97,7 +98,7 @@ impl Case {
         let plugin = runtime.load(&target.join(component).with_extension("wasm"))?;
         let input = input();
         let description = plugin.describe_aggregate(config, &input)?;
-        let columns = description.needs.iter().map(column).collect::<Vec<_>>();
+        let columns = columns(&description.needs, 0);
         let mut aggregator = plugin.open_aggregate(config, &input)?;
         let identity = &description.state.identity;
         let used = aggregator.update(&CONTEXT, ROWS, &columns, &[0], &[0], identity)?;
@@ -110,7 +111,7 @@ impl Case {
         let state_bytes = states.state_bytes(0);
         let mode = description.mode;
         let name = format!("{}, {state_bytes} bytes of state, {mode:?}", plugin.id().name);
-        Ok(Self { name, groups, mode, aggregator, columns, states, random: 1 })
+        Ok(Self { name, groups, mode, aggregator, needs: description.needs, states, batches: 0, random: 1 })
     }
 
     fn report(&mut self) -> Done<()> {
@@ -149,16 +150,18 @@ impl Case {
         Ok(best)
     }
 
-    /// Folds the batch into a new choice of groups, as a worker does.
+    /// Folds a batch of newer rows into a new choice of groups, as a worker does.
     fn step(&mut self, state_bytes_max: usize) -> Done<Cost> {
         let assignment = self.assign();
+        self.batches += 1;
+        let columns = columns(&self.needs, self.batches);
         let (mut cost, mut boundary) = (NOTHING, Duration::ZERO);
         let began = Instant::now();
         for chunk in assignment.chunks(&self.states, state_bytes_max) {
             let held = timed(&mut cost.gather, || self.states.gather(chunk.slots))?;
-            let (aggregator, columns) = (&mut self.aggregator, &self.columns);
+            let aggregator = &mut self.aggregator;
             let mut update = |rows: &[u32], groups: &[u32], states: &RecordBatch| {
-                aggregator.update(&CONTEXT, ROWS, columns, rows, groups, states)
+                aggregator.update(&CONTEXT, ROWS, &columns, rows, groups, states)
             };
             timed(&mut boundary, || update(&[], &[], &held))?;
             let after = match self.mode {
@@ -218,17 +221,21 @@ fn input() -> SchemaRef {
     Arc::new(Schema::new(prices.chain([trades]).collect::<Vec<_>>()))
 }
 
-/// Rising times and offsets, prices that wander: a column without nulls.
-fn column(need: &Need) -> ArrayRef {
-    let numbers = 0..ROWS as i64;
-    match need {
-        Need::Column(name) if PRICES.contains(&name.as_str()) => {
-            Arc::new(Float64Array::from_iter_values(numbers.map(|row| 60_000.0 + (row * 37 % 1_000) as f64)))
+/// Batch after batch times and offsets rise and prices wander; no column has a null.
+fn columns(needs: &[Need], batch: i64) -> Vec<ArrayRef> {
+    let numbers = || batch * ROWS as i64..(batch + 1) * ROWS as i64;
+    let price = |row: i64| 60_000.0 + (row * 37 % 1_000) as f64;
+    let column = |need: &Need| -> ArrayRef {
+        match need {
+            Need::Column(name) if PRICES.contains(&name.as_str()) => {
+                Arc::new(Float64Array::from_iter_values(numbers().map(price)))
+            }
+            Need::EventTime | Need::KafkaTimestamp => {
+                Arc::new(TimestampMicrosecondArray::from_iter_values(numbers()).with_timezone("UTC"))
+            }
+            Need::Partition | Need::Ordinal => Arc::new(Int32Array::from(vec![0; ROWS])),
+            Need::Column(_) | Need::Offset => Arc::new(Int64Array::from_iter_values(numbers())),
         }
-        Need::EventTime | Need::KafkaTimestamp => {
-            Arc::new(TimestampMicrosecondArray::from_iter_values(numbers).with_timezone("UTC"))
-        }
-        Need::Partition | Need::Ordinal => Arc::new(Int32Array::from(vec![0; ROWS])),
-        Need::Column(_) | Need::Offset => Arc::new(Int64Array::from_iter_values(numbers)),
-    }
+    };
+    needs.iter().map(column).collect()
 }
