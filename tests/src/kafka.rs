@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
@@ -34,6 +34,7 @@ exec "$@"
 pub struct Broker {
     folder: PathBuf,
     port: u16,
+    secure_port: u16,
     running: Option<Child>,
 }
 
@@ -50,7 +51,8 @@ pub fn shared() -> &'static Broker {
 }
 
 impl Broker {
-    /// Starts a broker of its own; `properties` are added to the server's.
+    /// Starts a broker of its own; `properties` are added to the server's. In their values `{listeners}`
+    /// stands for the listeners that every broker has, `{secure_port}` for the port of one more.
     ///
     /// # Errors
     /// Java or the jars are missing, or the broker does not answer; then its log's end is told.
@@ -58,13 +60,15 @@ impl Broker {
         let brokers = places::target().join("brokers");
         fs::create_dir_all(&brokers)?;
         let folder = tempfile::Builder::new().prefix("kafka-").tempdir_in(&brokers)?.keep();
-        let [port, controller_port] = free_ports()?;
-        let mut settings = settings(&folder, port, controller_port);
+        let [port, controller_port, secure_port] = free_ports()?;
+        let listeners = format!("PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}");
+        let mut settings = settings(&folder, &listeners, controller_port);
         for (name, value) in properties {
-            settings += &format!("{name}={value}\n");
+            let value = value.replace("{listeners}", &listeners);
+            settings += &format!("{name}={}\n", value.replace("{secure_port}", &secure_port.to_string()));
         }
         fs::write(folder.join("server.properties"), settings)?;
-        let mut broker = Self { folder, port, running: None };
+        let mut broker = Self { folder, port, secure_port, running: None };
         broker.format()?;
         broker.restart()?;
         Ok(broker)
@@ -73,6 +77,11 @@ impl Broker {
     /// `host:port`, for clients.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// `host:port` of the listener that `start`'s properties have added.
+    pub fn secure_address(&self) -> String {
+        format!("127.0.0.1:{}", self.secure_port)
     }
 
     /// A client configuration that names this broker.
@@ -139,21 +148,29 @@ impl Broker {
 
     /// Gives the data folder its identity.
     fn format(&self) -> Result<()> {
-        let output = Command::new("java")
-            .args(["-XX:TieredStopAtLevel=1", "-cp"])
-            .arg(class_path()?)
-            .args(["kafka.tools.StorageTool", "format", "--standalone", "--cluster-id"])
-            .args(["c3BlZWQtbGF5ZXItMDAwMQ", "--config"])
-            .arg(self.folder.join("server.properties"))
-            .output()
-            .context("cannot start java")?;
-        if !output.status.success() {
-            bail!(
-                "the broker's data folder cannot be formatted: {}",
-                String::from_utf8_lossy(&output.stderr)
-            );
-        }
-        Ok(())
+        let properties = self.folder.join("server.properties").display().to_string();
+        let cluster = "c3BlZWQtbGF5ZXItMDAwMQ";
+        tool(&[
+            "kafka.tools.StorageTool",
+            "format",
+            "--standalone",
+            "--cluster-id",
+            cluster,
+            "--config",
+            &properties,
+        ])
+    }
+
+    /// Gives a user a password for SCRAM-SHA-512.
+    ///
+    /// # Errors
+    /// The broker refuses it.
+    pub fn add_scram_user(&self, name: &str, password: &str) -> Result<()> {
+        let config = format!("SCRAM-SHA-512=[password={password}]");
+        let address = self.address();
+        let change = ["kafka.admin.ConfigCommand", "--bootstrap-server", &address, "--alter"];
+        let user = ["--entity-type", "users", "--entity-name", name, "--add-config", &config];
+        tool(&[&change[..], &user].concat())
     }
 
     /// librdkafka connects again and again by itself; this only bounds it and looks whether the child lives.
@@ -203,16 +220,29 @@ fn class_path() -> Result<String> {
     Ok(format!("{}/*", jars::folder()?.display()))
 }
 
+/// Runs one of Kafka's own tools.
+fn tool(words: &[&str]) -> Result<()> {
+    let mut java = Command::new("java");
+    java.args(["-XX:TieredStopAtLevel=1", "-cp"]).arg(class_path()?).args(words);
+    let output = java.output().context("cannot start java")?;
+    let told = [output.stdout, output.stderr].concat();
+    ensure!(output.status.success(), "{} failed: {}", words.join(" "), String::from_utf8_lossy(&told));
+    Ok(())
+}
+
 /// Ports that were free a moment ago: held together, so that they differ.
-fn free_ports() -> Result<[u16; 2]> {
-    let one = TcpListener::bind("127.0.0.1:0")?;
-    let other = TcpListener::bind("127.0.0.1:0")?;
-    Ok([one.local_addr()?.port(), other.local_addr()?.port()])
+fn free_ports() -> Result<[u16; 3]> {
+    let bind = || TcpListener::bind("127.0.0.1:0");
+    let held = [bind()?, bind()?, bind()?];
+    let mut ports = [0; 3];
+    for (port, listener) in ports.iter_mut().zip(&held) {
+        *port = listener.local_addr()?.port();
+    }
+    Ok(ports)
 }
 
 /// One node that is broker and controller, with every internal topic on one replica.
-fn settings(folder: &Path, port: u16, controller_port: u16) -> String {
-    let listeners = format!("PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}");
+fn settings(folder: &Path, listeners: &str, controller_port: u16) -> String {
     format!(
         "process.roles=broker,controller
 node.id=1

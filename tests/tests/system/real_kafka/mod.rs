@@ -1,6 +1,7 @@
 //! Tests with a broker.
 
 mod dead_letters;
+mod kafka_security;
 mod pipelines;
 mod positions;
 mod produce;
