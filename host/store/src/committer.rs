@@ -27,7 +27,10 @@ use crate::store::CommitStore;
 pub enum CommitError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("job {job} (checkpoints in {place}) does not start: {refusal}")]
+    #[error(
+        "job {job} (checkpoints in {place}) does not start: {refusal}{command}",
+        command = rollback_command(refusal, place)
+    )]
     Refused { job: JobName, place: String, refusal: Box<Refusal> },
     #[error(
         "job {job} belongs to another process now (the highest `generation-` file in {place} names it): this one \
@@ -356,6 +359,15 @@ impl CommitError {
                 Self::Missing { root, path }
             }
         }
+    }
+}
+
+/// The command line of a rollback, where the refusal speaks of one.
+fn rollback_command(refusal: &Refusal, place: &str) -> String {
+    if refusal.is_for_rollback() {
+        format!(": `host checkpoint rollback --checkpoint '{place}'` says what that would move")
+    } else {
+        String::new()
     }
 }
 

@@ -52,6 +52,12 @@ pub enum StoreError {
     Overlap { inner_what: String, inner: PathBuf, outer_what: String, outer: PathBuf },
     #[error("{path} is not a directory; give a directory, or remove the file", path = path.display())]
     NotADirectory { path: PathBuf },
+    #[error(
+        "{path} exists already with another content than the file that is to be moved there; move it away and try \
+         again",
+        path = path.display()
+    )]
+    AsideTaken { path: PathBuf },
     #[error("there is no output for {0} in this store")]
     NoSuchOutput(OutputId),
     #[error("{path:?} is not a path below an output: the checkpoint or the plugin that gave it is wrong")]

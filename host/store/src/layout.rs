@@ -149,7 +149,7 @@ fn absolute(path: &Path) -> Result<PathBuf, StoreError> {
 }
 
 /// `<path><suffix>`: beside `path`, never inside it.
-fn sibling(path: &Path, suffix: &str) -> Result<PathBuf, StoreError> {
+pub(crate) fn sibling(path: &Path, suffix: &str) -> Result<PathBuf, StoreError> {
     let unnamed = || StoreError::Unnamed { path: path.to_owned() };
     let mut name: OsString = path.file_name().ok_or_else(unnamed)?.to_owned();
     name.push(suffix);

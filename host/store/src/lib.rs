@@ -2,8 +2,9 @@
 //! file operations that everything stands on; [`layout`], which directory is what;
 //! [`store`], the commit protocol's view of storage, which an object store could
 //! give as well, and [`posix`], its form over files; [`checkpoint`], a checkpoint's
-//! bytes; [`part`], [`footer`] and [`letters`], what is written as Parquet; and
-//! [`committer`], which performs the steps that `speed_layer_core::commit` decides.
+//! bytes; [`part`], [`footer`] and [`letters`], what is written as Parquet;
+//! [`committer`], which performs the steps that `speed_layer_core::commit` decides;
+//! and for the operator [`inspect`], [`verify`](mod@verify) and [`rollback`].
 //!
 //! Knows nothing of Kafka and nothing of plugins.
 
@@ -15,13 +16,16 @@ pub mod committer;
 pub mod disk;
 mod error;
 pub mod footer;
+pub mod inspect;
 pub mod layer;
 pub mod layout;
 pub mod letters;
 pub mod part;
 pub mod posix;
 pub mod recover;
+pub mod rollback;
 pub mod store;
+pub mod verify;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use committer::{CommitError, Committed, Committer, Part, PendingCommit};

@@ -161,7 +161,7 @@ impl Look {
     }
 }
 
-fn read_checkpoint<S: CommitStore>(
+pub(crate) fn read_checkpoint<S: CommitStore>(
     store: &S,
     epoch: Epoch,
 ) -> Result<Result<Checkpoint, CheckpointError>, StoreError> {
@@ -175,7 +175,7 @@ fn read_checkpoint<S: CommitStore>(
     }))
 }
 
-fn found(epoch: Epoch, content: &Result<Checkpoint, CheckpointError>) -> FoundCheckpoint<'_> {
+pub(crate) fn found(epoch: Epoch, content: &Result<Checkpoint, CheckpointError>) -> FoundCheckpoint<'_> {
     let content = match content {
         Ok(checkpoint) => Content::Valid(&checkpoint.manifest),
         Err(CheckpointError::OtherFormat(version)) => Content::OtherFormat(*version),

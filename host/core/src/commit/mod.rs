@@ -11,18 +11,22 @@
 //! publishing of the newest checkpoint and goes on from its offsets. Nothing is
 //! ever computed again under a name that was used before.
 
+mod chain;
 mod manifest;
 mod names;
 mod retain;
+mod rollback;
 mod start;
 mod steps;
 
+pub use chain::{ChainLink, ChainProblem, chain_problems};
 pub use manifest::{
     AggregateProgress, FORMAT_VERSION, Gap, Kind, Manifest, OffsetMark, OutputId, OutputRoot, PartitionClock,
     PartitionProgress, PluginUse, Progress, PublishEntry, StageUse, WindowOffsets,
 };
 pub use names::{Codec, Digest, Epoch, Generation, JobName, NameError, PartName};
 pub use retain::{CHECKPOINTS_KEPT, droppable};
+pub use rollback::{OutputFile, RollbackFacts, RollbackPlan, RollbackRefusal, RollbackStep, plan_rollback};
 pub use start::{
     Content, FoundCheckpoint, PublishedFile, Refusal, Resume, StagedFile, StartDecision, StartFacts, at_start,
 };

@@ -113,14 +113,14 @@ pub enum Refusal {
     NothingReadable { epoch: Epoch, why: String },
     #[error(
         "the checkpoint of epoch {epoch} is damaged ({why}), and {output} already holds {path} of that epoch: \
-         going back would write its rows a second time; restore the checkpoint from a copy, or run `host \
-         checkpoint rollback`, which moves the published files of that epoch aside and falls back"
+         going back would write its rows a second time; restore the checkpoint from a copy, or roll back, which \
+         moves the published files of that epoch aside"
     )]
     DamagedAndPublished { epoch: Epoch, why: String, output: OutputId, path: String },
     #[error(
         "{output} holds {path}, but the newest checkpoint is of epoch {newest}: checkpoints are missing or an \
          old copy was restored, and going on would write rows a second time; restore the missing checkpoints, \
-         or run `host checkpoint rollback`, which moves the later files aside"
+         or roll back, which moves the later files aside"
     )]
     PublishedBeyond { newest: Epoch, output: OutputId, path: String },
     #[error(
@@ -133,6 +133,13 @@ pub enum Refusal {
          start once with the settings as they were and end it in order (Ctrl-C or SIGTERM), then change them"
     )]
     OutputGone { epoch: Epoch, output: OutputId, path: String },
+}
+
+impl Refusal {
+    /// Whether a rollback is one of the ways out that the text names.
+    pub fn is_for_rollback(&self) -> bool {
+        matches!(self, Self::DamagedAndPublished { .. } | Self::PublishedBeyond { .. })
+    }
 }
 
 /// Decides what a start does.

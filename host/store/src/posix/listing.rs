@@ -1,14 +1,14 @@
 //! Finding what is there: checkpoints, generations, staged and published files.
 //! Only looks.
 
-use speed_layer_core::commit::{Epoch, PartName, PublishedFile, StagedFile};
+use speed_layer_core::commit::{Epoch, OutputFile, OutputRoot, PartName, PublishedFile, StagedFile};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::PosixStore;
 use crate::error::StoreError;
 use crate::layer::{Entry, FileLayer};
-use crate::layout::{CHECKPOINT_PREFIX, Place};
+use crate::layout::{CHECKPOINT_PREFIX, Layout};
 
 /// Deeper than this no file of ours is published.
 const OUTPUT_DEPTH_MAX: usize = 64;
@@ -43,6 +43,20 @@ impl<L: FileLayer> PosixStore<L> {
         Ok(found)
     }
 
+    /// The names of the job's files in the staging places of any layout.
+    pub(crate) fn parts_staged(&self, layout: &Layout) -> Result<Vec<PartName>, StoreError> {
+        let mut found = Vec::new();
+        for place in layout.places() {
+            found.extend(self.parts_in(&place.staging)?);
+        }
+        Ok(found)
+    }
+
+    /// `None` if nothing is at `path`.
+    pub(crate) fn length_of(&self, path: &Path) -> Result<Option<u64>, StoreError> {
+        Ok(self.layer.stat(path).map_err(StoreError::io("look at", path))?.map(|found| found.bytes))
+    }
+
     fn parts_in(&self, dir: &Path) -> Result<Vec<PartName>, StoreError> {
         let entries = self.list_dir(dir)?;
         Ok(entries.iter().filter_map(|entry| self.part_name(entry)).collect())
@@ -56,30 +70,39 @@ impl<L: FileLayer> PosixStore<L> {
     pub(super) fn list_published(&self, since: Epoch) -> Result<Vec<PublishedFile>, StoreError> {
         let mut found = Vec::new();
         for place in self.layout.places() {
-            self.walk(place, "", 0, since, &mut found)?;
+            self.walk(&place.root, "", 0, &mut |path, name| {
+                if name.epoch >= since {
+                    found.push(PublishedFile { output: place.output.clone(), path, name });
+                }
+            })?;
         }
         Ok(found)
     }
 
-    /// Collects the job's files at and below `below`, a path under the output's root
-    /// that is empty or ends in `/`.
+    /// The job's files under any root, of every epoch.
+    pub(crate) fn files_under(&self, root: &OutputRoot) -> Result<Vec<OutputFile>, StoreError> {
+        let mut found = Vec::new();
+        self.walk(Path::new(&root.path), "", 0, &mut |path, name| {
+            found.push(OutputFile { root: root.clone(), path, name });
+        })?;
+        Ok(found)
+    }
+
+    /// Gives the job's files at and below `below`, a path under `root` that is empty
+    /// or ends in `/`.
     fn walk(
         &self,
-        place: &Place,
+        root: &Path,
         below: &str,
         depth: usize,
-        since: Epoch,
-        found: &mut Vec<PublishedFile>,
+        give: &mut impl FnMut(String, PartName),
     ) -> Result<(), StoreError> {
-        for entry in self.list_dir(&place.root.join(below))? {
+        for entry in self.list_dir(&root.join(below))? {
             let Some(file_name) = entry.name.as_deref() else { continue };
             if entry.is_dir && depth < OUTPUT_DEPTH_MAX {
-                self.walk(place, &format!("{below}{file_name}/"), depth + 1, since, found)?;
-            } else if let Some(name) = self.part_name(&entry)
-                && name.epoch >= since
-            {
-                let path = format!("{below}{file_name}");
-                found.push(PublishedFile { output: place.output.clone(), path, name });
+                self.walk(root, &format!("{below}{file_name}/"), depth + 1, give)?;
+            } else if let Some(name) = self.part_name(&entry) {
+                give(format!("{below}{file_name}"), name);
             }
         }
         Ok(())

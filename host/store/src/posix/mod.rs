@@ -5,6 +5,7 @@
 //! One machine only: the lock is the kernel's, and owners are told apart by their
 //! process.
 
+mod aside;
 mod directories;
 mod listing;
 mod own;
@@ -174,7 +175,7 @@ impl<L: FileLayer> CommitStore for PosixStore<L> {
     }
 
     fn set_aside(&mut self, epoch: Epoch) -> Result<(), StoreError> {
-        self.set_checkpoint_aside(epoch)
+        self.set_checkpoint_aside(epoch, "damaged")
     }
 
     fn remove_old_generations(&mut self) -> Result<(), StoreError> {

@@ -13,11 +13,25 @@ use crate::layer::{FileLayer, LockAttempt, Owner};
 use crate::layout::{GENERATION_PREFIX, UNSEALED_SUFFIX};
 
 impl<L: FileLayer> PosixStore<L> {
-    /// Makes the job's directories and takes its lock, unless it is held already.
+    /// Takes the job's lock, unless it is held already, and makes its directories.
     pub(super) fn take_lock(&mut self) -> Result<(), StoreError> {
         if self.lock.is_some() {
             return Ok(());
         }
+        self.lock_job()?;
+        self.open_staging()?;
+        self.sync_directories()
+    }
+
+    /// Owns the job without making any directory beside an output: for whoever
+    /// repairs it and commits nothing.
+    pub(crate) fn own_without_outputs(&mut self, above: Generation) -> Result<Generation, StoreError> {
+        self.lock_job()?;
+        self.sync_directories()?;
+        self.claim_generation(above)
+    }
+
+    fn lock_job(&mut self) -> Result<(), StoreError> {
         let home = self.layout.checkpoint_dir().to_owned();
         self.ensure_dir(&home, &home)?;
         let path = self.layout.lock_path();
@@ -25,12 +39,11 @@ impl<L: FileLayer> PosixStore<L> {
             LockAttempt::Taken(lock) => self.lock = Some(lock),
             LockAttempt::Held(owner) => return Err(StoreError::Owned { path, owner }),
         }
-        self.open_staging()?;
-        self.sync_directories()
+        Ok(())
     }
 
     /// Unless this store owns the job, nobody may.
-    pub(super) fn check_unowned(&self) -> Result<(), StoreError> {
+    pub(crate) fn check_unowned(&self) -> Result<(), StoreError> {
         let path = self.layout.lock_path();
         if self.lock.is_some() {
             return Ok(());

@@ -29,9 +29,10 @@ impl<L: FileLayer> PosixStore<L> {
         Ok(outcome)
     }
 
-    pub(super) fn set_checkpoint_aside(&mut self, epoch: Epoch) -> Result<(), StoreError> {
+    /// Renames a checkpoint to `<name>.g<generation>.<why>`, durably.
+    pub(super) fn set_checkpoint_aside(&mut self, epoch: Epoch, why: &str) -> Result<(), StoreError> {
         let path = self.layout.checkpoint_path(epoch);
-        let aside = beside(&path, &format!("g{}.damaged", self.generation));
+        let aside = beside(&path, &format!("g{}.{why}", self.generation));
         self.layer.link(&path, &aside).map_err(StoreError::io("set aside", &path))?;
         self.unlink(&path)?;
         self.sync_dir(self.layout.checkpoint_dir())
@@ -64,7 +65,7 @@ impl<L: FileLayer> PosixStore<L> {
     }
 
     /// What is at the final name, against what should be.
-    fn compare(&self, path: &Path, entry: &PublishEntry) -> Result<PublishOutcome, StoreError> {
+    pub(crate) fn compare(&self, path: &Path, entry: &PublishEntry) -> Result<PublishOutcome, StoreError> {
         let Some(found) = self.layer.stat(path).map_err(StoreError::io("look at", path))? else {
             return Ok(PublishOutcome::Missing);
         };

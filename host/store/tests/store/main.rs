@@ -10,3 +10,5 @@ mod order;
 mod owners;
 mod parquet_files;
 mod refusals;
+mod rollback;
+mod verify;

@@ -7,6 +7,7 @@ use speed_layer_core::commit::JobName;
 use speed_layer_store::{CommitError, CommitStore, DiskLayer, Layout, PosixStore, StoreError, peek, recover};
 
 use crate::job::{JOB, Place, parquet_files, run};
+use crate::layer::TestLayer;
 
 /// Both the look and the start refuse with the same words and change nothing.
 fn refused(place: &Place, store: impl Fn() -> PosixStore<DiskLayer>) -> String {
@@ -97,9 +98,9 @@ fn an_output_without_a_name_is_refused() {
 }
 
 /// A place with three commits and, unless it is a crash, a clean end after them.
-fn committed(clean: bool) -> Place {
+pub fn committed(clean: bool) -> Place {
     let place = Place::new();
-    let mut committer = recover(place.store()).unwrap().committer;
+    let mut committer = recover(place.store_on(TestLayer::default())).unwrap().committer;
     for from in [0, 10, 20] {
         crate::job::commit(&mut committer, from, from + 10).unwrap();
     }
@@ -109,7 +110,7 @@ fn committed(clean: bool) -> Place {
     place
 }
 
-fn flip_a_byte(path: &Path) {
+pub fn flip_a_byte(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
@@ -129,7 +130,7 @@ fn a_lost_newest_checkpoint_is_noticed_because_it_published() {
     fs::remove_file(place.checkpoint(3)).unwrap();
     check(
         &refused(&place, || place.store()),
-        &["newest checkpoint is of epoch 2", "e0000000003", "rollback"],
+        &["newest checkpoint is of epoch 2", "e0000000003", "host checkpoint rollback --checkpoint"],
     );
 }
 
@@ -138,7 +139,8 @@ fn a_damaged_newest_checkpoint_that_published_is_refused() {
     let place = committed(false);
     flip_a_byte(&place.checkpoint(3));
     let said = refused(&place, || place.store());
-    check(&said, &["of epoch 3 is damaged", "checksum", "host checkpoint rollback"]);
+    let command = format!("`host checkpoint rollback --checkpoint '{}'`", place.checkpoints().display());
+    check(&said, &["of epoch 3 is damaged", "checksum", &command]);
 }
 
 #[test]

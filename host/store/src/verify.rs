@@ -1,0 +1,140 @@
+//! Whether everything that a job has written is as it was written: each checkpoint
+//! byte by byte, the chain of them, and each file that the newest one publishes. Says
+//! what to do about each thing that is wrong, and repairs nothing.
+
+use std::path::{Path, PathBuf};
+
+use speed_layer_core::commit::{
+    ChainLink, Epoch, Manifest, PartName, PublishEntry, PublishOutcome, chain_problems,
+};
+
+use crate::checkpoint::CheckpointError;
+use crate::error::StoreError;
+use crate::inspect::{ReadCheckpoint, read_all};
+use crate::layer::FileLayer;
+use crate::posix::PosixStore;
+use crate::rollback::staged;
+use crate::store::CommitStore;
+
+/// One file, looked at whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    pub path: PathBuf,
+    /// Of the checkpoint that it is, or that publishes it.
+    pub epoch: Epoch,
+    pub verdict: Verdict,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// As it was written, with so many bytes.
+    Whole(u64),
+    /// Sealed and staged, not published yet: a running job or the next start does it.
+    Staged,
+    Wrong {
+        what: String,
+        advice: String,
+    },
+}
+
+/// Everything that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Verification {
+    /// Newest first.
+    pub checkpoints: Vec<Finding>,
+    /// Of the newest readable checkpoint.
+    pub files: Vec<Finding>,
+    /// That one says that its job ended in order: its files are their owner's, and
+    /// none is looked for.
+    pub clean: bool,
+}
+
+impl Verification {
+    pub fn wrong(&self) -> usize {
+        let is_wrong = |finding: &&Finding| matches!(finding.verdict, Verdict::Wrong { .. });
+        self.checkpoints.iter().chain(&self.files).filter(is_wrong).count()
+    }
+}
+
+/// Reads everything. Takes no lock and changes nothing.
+///
+/// # Errors
+/// [`StoreError`] where the disk fails; what is wrong with a file is in the result.
+pub fn verify<L: FileLayer>(store: &PosixStore<L>) -> Result<Verification, StoreError> {
+    let found = read_all(store)?;
+    let mut verification =
+        Verification { checkpoints: judge_checkpoints(store, &found), ..Verification::default() };
+    let newest = found.iter().find_map(|one| one.content.as_ref().ok());
+    if let Some(newest) = newest {
+        let manifest = &newest.manifest;
+        verification.clean = manifest.clean;
+        let staged = staged(store, &found)?;
+        let entries = if manifest.clean { &[] } else { manifest.publish.as_slice() };
+        for entry in entries {
+            verification.files.push(judge_file(store, manifest, entry, &staged)?);
+        }
+    }
+    Ok(verification)
+}
+
+fn judge_checkpoints<L: FileLayer>(store: &PosixStore<L>, found: &[ReadCheckpoint]) -> Vec<Finding> {
+    let readable = found.iter().filter_map(|one| one.content.as_ref().ok());
+    let links: Vec<_> =
+        readable.map(|one| ChainLink { manifest: &one.manifest, digest: one.digest }).collect();
+    let present: Vec<Epoch> = found.iter().map(|one| one.epoch).collect();
+    let problems = chain_problems(&links, &present);
+    let verdict = |one: &ReadCheckpoint| match &one.content {
+        Err(cause) => unreadable(store, cause),
+        Ok(checkpoint) if checkpoint.manifest.job != *store.job() => Verdict::Wrong {
+            what: format!("it belongs to job {}", checkpoint.manifest.job),
+            advice: "move it to that job's directory".to_owned(),
+        },
+        Ok(_) => match problems.iter().find(|(epoch, _)| *epoch == one.epoch) {
+            Some((_, problem)) => {
+                Verdict::Wrong { what: problem.to_string(), advice: problem.advice().to_owned() }
+            }
+            None => Verdict::Whole(one.bytes),
+        },
+    };
+    found
+        .iter()
+        .map(|one| Finding { path: one.path.clone(), epoch: one.epoch, verdict: verdict(one) })
+        .collect()
+}
+
+fn unreadable<L: FileLayer>(store: &PosixStore<L>, cause: &CheckpointError) -> Verdict {
+    let advice = match cause {
+        CheckpointError::OtherFormat(_) => "use the host that wrote it, or a later one".to_owned(),
+        _ => format!(
+            "restore it from a copy; else, if it is the newest, `host checkpoint rollback --checkpoint '{}'` says \
+             what going back behind it would move; an older one goes by itself as new ones come",
+            store.place()
+        ),
+    };
+    Verdict::Wrong { what: cause.to_string(), advice }
+}
+
+fn judge_file<L: FileLayer>(
+    store: &PosixStore<L>,
+    manifest: &Manifest,
+    entry: &PublishEntry,
+    staged: &[PartName],
+) -> Result<Finding, StoreError> {
+    let root = manifest.outputs.iter().find(|root| root.output == entry.output);
+    let path = Path::new(root.map(|root| root.path.as_str()).unwrap_or_default()).join(&entry.path);
+    let verdict = match store.compare(&path, entry)? {
+        PublishOutcome::Done => Verdict::Whole(entry.bytes),
+        PublishOutcome::Missing if staged.iter().any(|name| name.to_string() == entry.staged) => {
+            Verdict::Staged
+        }
+        PublishOutcome::Missing => Verdict::Wrong {
+            what: "it is committed, but neither published nor staged".to_owned(),
+            advice: "put it back where it was; the next start is refused without it".to_owned(),
+        },
+        PublishOutcome::Conflict => Verdict::Wrong {
+            what: format!("it is not the file of {} bytes that was committed", entry.bytes),
+            advice: "see who wrote it, and restore the committed one from a copy".to_owned(),
+        },
+    };
+    Ok(Finding { path, epoch: manifest.epoch, verdict })
+}
