@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use chrono::{DateTime, NaiveTime, Utc};
 use clap::Args;
-use speed_layer_kafka::{Connection, Producer};
+use speed_layer_kafka::{Broker, BrokerError, Connection, Producer};
 use tracing::info;
 
 use crate::config::properties_of;
@@ -18,6 +18,7 @@ use crate::produce::{Message, Messages};
 
 /// How long the broker may take to acknowledge what is still open at the end.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
+const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
@@ -71,11 +72,21 @@ fn positive(text: &str) -> Result<f64, String> {
 pub fn run(args: &ProduceArgs) -> anyhow::Result<()> {
     let mut messages = source(args)?;
     let connection = Connection::new(&args.brokers, properties_of(&args.kafka)?)?;
+    check_broker(&connection, &args.topic)?;
     let mut producer = Producer::new(&connection, &args.topic, DELIVERY_TIMEOUT)?;
     let sent = send(args, messages.as_mut(), &mut producer)?;
     producer.finish()?;
     info!(messages = sent, topic = args.topic, "delivered");
     Ok(())
+}
+
+/// Says at once when nobody answers or lets us in. A missing topic is the broker's to make or
+/// to refuse.
+fn check_broker(connection: &Connection, topic: &str) -> anyhow::Result<()> {
+    match Broker::new(connection, BROKER_TIMEOUT)?.topic_facts(topic) {
+        Ok(_) | Err(BrokerError::TopicMissing { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn source(args: &ProduceArgs) -> anyhow::Result<Box<dyn Messages>> {

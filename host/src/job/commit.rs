@@ -22,6 +22,9 @@ use crate::stages::{AggregateClock, EpochContext, Partial, Side, SideRow, Sides}
 
 /// Carries out the commits of a job.
 pub trait EpochCommit {
+    /// Whether anything was ever committed for the job.
+    fn has_checkpoint(&self) -> bool;
+
     /// Commits one epoch; when it returns, all of it is durable and visible.
     ///
     /// # Errors
@@ -71,6 +74,10 @@ pub struct AggregateCommit {
 }
 
 impl<S: CommitStore> EpochCommit for Commits<S> {
+    fn has_checkpoint(&self) -> bool {
+        self.committer.epoch() > Epoch::default().next()
+    }
+
     fn commit(
         &mut self,
         epoch: &EpochContext,

@@ -218,9 +218,10 @@ impl Coordinator<'_> {
         self.epoch.aggregates.iter().zip(&self.delays_ms).map(close).collect()
     }
 
+    /// The first cut of a job always is: from then on its checkpoint says where it begins.
     fn is_worth_committing(&self, reports: &[CutReport], clocks: &[AggregateClock]) -> bool {
         let has_records = reports.iter().any(|report| report.partial.account.records_in > 0);
-        has_records || *clocks != self.epoch.aggregates
+        has_records || *clocks != self.epoch.aggregates || !self.commits.has_checkpoint()
     }
 
     fn resume(&self) -> anyhow::Result<()> {

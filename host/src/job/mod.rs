@@ -27,6 +27,7 @@ use std::thread;
 
 use anyhow::Context;
 use crossbeam_channel::Sender;
+use speed_layer_kafka::BrokerError;
 use tracing::info;
 
 pub use control::{Progress, StopHandle};
@@ -55,9 +56,17 @@ pub fn run(
     stop: &StopHandle,
     on_commit: &mut dyn FnMut(&Progress),
 ) -> anyhow::Result<Summary> {
-    let opened = Opened::open(spec, stop)?;
+    let opened = match Opened::open(spec, stop) {
+        Err(error) if is_stopped(&error) => return Ok(Summary::of_nothing(spec)),
+        opened => opened?,
+    };
     info!(job = %spec.name, epoch = opened.epoch.epoch, workers = opened.workers.len(), "started");
     opened.run(stop, on_commit)
+}
+
+/// Asked to stop before there was anything to do: while waiting for the topic.
+fn is_stopped(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(BrokerError::Stopped { .. }))
 }
 
 /// Milliseconds since 1970 UTC by the wall clock.

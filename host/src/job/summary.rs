@@ -4,6 +4,9 @@
 use serde_json::{Map, Value, json};
 use speed_layer_core::account::Account;
 
+use super::process;
+use crate::config::JobSpec;
+
 /// Everything in the summary line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
@@ -21,6 +24,21 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Of a run that was asked to stop before it began.
+    pub fn of_nothing(spec: &JobSpec) -> Self {
+        let names = spec.aggregates.iter().map(|aggregate| aggregate.name.as_str());
+        Self {
+            job: spec.name.clone(),
+            account: Account::new(names),
+            first_aggregate: spec.aggregates[0].name.clone(),
+            windows_out: 0,
+            commits: 0,
+            running_ms: None,
+            start_ms: None,
+            peak_rss_mb: process::peak_rss_mb(),
+        }
+    }
+
     /// One line of JSON.
     pub fn to_json(&self) -> String {
         let account = &self.account;

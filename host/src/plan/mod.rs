@@ -187,8 +187,8 @@ fn event_time_column(levels: &[SchemaRef], name: &str) -> anyhow::Result<EventTi
         }
     }
     let all = &levels[levels.len() - 1];
-    columns::find(all, name).context("the event time")?;
-    bail!("the event time column `{name}` is in no stage's output; name it with --event-time")
+    Err(columns::missing(all, name)
+        .context("no stage gives the event time; name its column with --event-time"))
 }
 
 fn event_time_unit(name: &str, data_type: &DataType) -> anyhow::Result<EventTimeUnit> {
