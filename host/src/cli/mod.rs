@@ -2,6 +2,7 @@
 //!
 //! 0: done, also after a signal. 1: it could not be done. 2: it was said wrongly.
 
+mod checkpoint;
 mod completions;
 mod demo;
 mod plugin;
@@ -42,7 +43,8 @@ const EXAMPLES: &str = "Examples:
   host run --brokers localhost:9092 --topic crypto-prices --parse ticker_json.wasm \\
       --transform ticker_time.wasm --aggregate ohlcv.wasm --output out/daily --checkpoint checkpoint
   host produce --brokers localhost:9092 --topic crypto-prices --from synthetic --count 100000
-  host plugin inspect ohlcv.wasm";
+  host plugin inspect ohlcv.wasm
+  host checkpoint show checkpoint";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -50,6 +52,9 @@ enum Command {
     Run(Box<run::RunArgs>),
     /// Write ticks or a file's lines to a topic
     Produce(produce::ProduceArgs),
+    /// Look at a job's checkpoints, verify them, go back to an earlier one
+    #[command(subcommand)]
+    Checkpoint(checkpoint::CheckpointCommand),
     /// Look at plugins and make them
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
@@ -85,6 +90,7 @@ impl Command {
         match self {
             Self::Run(args) => run::run(*args),
             Self::Produce(args) => produce::run(&args),
+            Self::Checkpoint(command) => checkpoint::run(command),
             Self::Plugin(command) => plugin::run(command),
             Self::Demo(args) => demo::run(&args),
             Self::Completions(args) => completions::run(&args),

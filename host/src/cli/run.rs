@@ -17,6 +17,9 @@ use crate::job::{self, StopHandle};
 pub struct RunArgs {
     #[command(flatten)]
     flags: RunFlags,
+    /// End the process that runs this job, if one does, and go on in its place
+    #[arg(long, help_heading = "Commits")]
+    take_over: bool,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -25,6 +28,7 @@ const EXAMPLES: &str = "Examples:
   host run --brokers localhost:9092 --topic crypto-prices \\
       --parse ticker_json.wasm --transform ticker_time.wasm --aggregate ohlcv.wasm \\
       --output streaming_output/daily --checkpoint checkpoint
+  host run pipeline.toml --take-over
   host run ... --kafka security.protocol=SASL_SSL --kafka 'sasl.password=${KAFKA_PASSWORD}'
 
 The last line on stdout is a JSON summary. A signal (SIGINT, SIGTERM) ends the job after one
@@ -34,6 +38,9 @@ pub fn run(args: RunArgs) -> anyhow::Result<()> {
     let spec = config::load(args.flags)?;
     let stop = StopHandle::default();
     stop_on_signals(stop.clone())?;
+    if args.take_over {
+        job::take_over(&spec)?;
+    }
     let summary = job::run(&spec, &stop, &mut |_| {})?;
     writeln!(std::io::stdout(), "{}", summary.to_json()).context("the summary cannot be written to stdout")
 }

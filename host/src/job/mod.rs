@@ -16,6 +16,7 @@ mod positions;
 mod process;
 mod stored;
 mod summary;
+mod take_over;
 mod worker;
 
 #[cfg(test)]
@@ -62,6 +63,14 @@ pub fn run(
     };
     info!(job = %spec.name, epoch = opened.epoch.epoch, workers = opened.workers.len(), "started");
     opened.run(stop, on_commit)
+}
+
+/// Ends the process that runs the job of `spec`, if one does, and waits until the job is free.
+///
+/// # Errors
+/// Its owner is not known for certain, may not be ended, or does not end.
+pub fn take_over(spec: &JobSpec) -> anyhow::Result<()> {
+    take_over::take_over(&open::store(spec)?, take_over::Patience::default())
 }
 
 /// Asked to stop before there was anything to do: while waiting for the topic.

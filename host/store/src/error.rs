@@ -23,8 +23,8 @@ pub enum StoreError {
     )]
     SyncFailed { path: PathBuf, cause: io::Error },
     #[error(
-        "another process runs this job{holder} and holds {path}; end that one first, or give this one another \
-         --name and output",
+        "another process runs this job{holder} and holds {path}; end that one first (`host run --take-over` does \
+         so itself), or give this one another --name and output",
         holder = holder(owner), path = path.display()
     )]
     Owned { path: PathBuf, owner: Option<Owner> },

@@ -42,8 +42,11 @@ impl<L: FileLayer> PosixStore<L> {
         Ok(())
     }
 
-    /// Unless this store owns the job, nobody may.
-    pub(crate) fn check_unowned(&self) -> Result<(), StoreError> {
+    /// Unless this store owns the job, nobody may. Changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Owned`] with the holder, as the lock file names it.
+    pub fn check_unowned(&self) -> Result<(), StoreError> {
         let path = self.layout.lock_path();
         if self.lock.is_some() {
             return Ok(());
