@@ -1,7 +1,9 @@
 //! Tests with a broker.
 
+mod checkpoints;
 mod dead_letters;
 mod kafka_security;
+mod owners;
 mod pipelines;
 mod positions;
 mod produce;
