@@ -137,16 +137,6 @@ impl StateTable {
         Ok(slot)
     }
 
-    /// The identity `rows` times: what an aggregate in delta mode starts from.
-    ///
-    /// # Errors
-    /// [`StateError::TooLarge`].
-    pub fn identities(&self, rows: usize) -> Result<RecordBatch, StateError> {
-        let mut table = self.new_empty();
-        let slot = table.push_identity()?;
-        table.gather(&vec![slot; rows])
-    }
-
     /// Adds states and gives their slots, in the order of the rows.
     ///
     /// # Errors

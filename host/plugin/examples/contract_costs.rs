@@ -2,11 +2,11 @@
 //! random groups through the real state table, the real runtime and real components.
 //!
 //! `cargo xtask build`, then `cargo run --release -p speed-layer-plugin --example contract_costs`. Prints
-//! nanoseconds a row: gathering states, `update`, `merge` (for an aggregate of the delta mode alone),
-//! scattering, the whole step, and `update` without a pair: the plain boundary. Then the whole step
-//! once more by the bytes of states that a call may have. All groups have had rows before. The best
-//! of several rounds, since the machine does other things too. Finding the groups of rows is not in
-//! it: that is measured by the core's `state_costs`.
+//! nanoseconds a row: gathering states, `update`, scattering, the whole step, and `update` without a
+//! pair: the plain boundary. Then the whole step once more by the bytes of states that a call may
+//! have. All groups have had rows before. The best of several rounds, since the machine does other
+//! things too. Finding the groups of rows is not in it (the core's `state_costs` has that), nor are
+//! loading, parsing and transforming (`row_costs`).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use arrow_select::take::take_record_batch;
 use speed_layer_core::group::Assignment;
 use speed_layer_core::state::{StateLayout, StateTable};
-use speed_layer_plugin::{Aggregator, Context, Mode, Need, Runtime, RuntimeOptions};
+use speed_layer_plugin::{Aggregator, Context, Need, Runtime, RuntimeOptions};
 
 type Done<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -32,22 +32,19 @@ const PRICES: [&str; 6] = ["open", "high", "low", "price", "volume", "quote_volu
 
 fn main() -> Done<()> {
     let runtime = Runtime::new(RuntimeOptions::default())?;
-    println!("| aggregate | groups | gather | update | merge | scatter | whole step | plain boundary |");
-    println!("|---|---|---|---|---|---|---|---|");
+    println!("| aggregate | groups | gather | update | scatter | whole step | plain boundary |");
+    println!("|---|---|---|---|---|---|---|");
     for component in ["plugins/ohlcv", "plugins/vwap"] {
         for groups in [20, 100_000, 1_000_000] {
             Case::open(&runtime, component, "{}", groups)?.report()?;
         }
     }
+    let sketch = |registers| format!(r#"{{"registers": {registers}}}"#);
     for registers in [1_024, 16_384] {
-        for delta in [false, true] {
-            let config = format!(r#"{{"registers": {registers}, "delta": {delta}}}"#);
-            Case::open(&runtime, "test-plugins/sketch", &config, 100_000)?.report()?;
-        }
+        Case::open(&runtime, "test-plugins/sketch", &sketch(registers), 100_000)?.report()?;
     }
     println!("\n| aggregate | groups | MiB of states a call | calls a batch | whole step |");
     println!("|---|---|---|---|---|");
-    let sketch = |registers| format!(r#"{{"registers": {registers}}}"#);
     for (component, config, groups) in [
         ("plugins/ohlcv", "{}".to_owned(), 1_000_000),
         ("test-plugins/sketch", sketch(1_024), 100_000),
@@ -62,7 +59,6 @@ fn main() -> Done<()> {
 struct Case {
     name: String,
     groups: usize,
-    mode: Mode,
     aggregator: Aggregator,
     needs: Vec<Need>,
     states: StateTable,
@@ -75,7 +71,6 @@ struct Case {
 struct Cost {
     gather: Duration,
     update: Duration,
-    merge: Duration,
     scatter: Duration,
     step: Duration,
     boundary: Duration,
@@ -85,7 +80,6 @@ struct Cost {
 const NOTHING: Cost = Cost {
     gather: Duration::ZERO,
     update: Duration::ZERO,
-    merge: Duration::ZERO,
     scatter: Duration::ZERO,
     step: Duration::ZERO,
     boundary: Duration::ZERO,
@@ -109,17 +103,16 @@ impl Case {
             states.append(&take_record_batch(&used, &UInt32Array::from(vec![0; many]))?)?;
         }
         let state_bytes = states.state_bytes(0);
-        let mode = description.mode;
-        let name = format!("{}, {state_bytes} bytes of state, {mode:?}", plugin.id().name);
-        Ok(Self { name, groups, mode, aggregator, needs: description.needs, states, batches: 0, random: 1 })
+        let name = format!("{}, {state_bytes} bytes of state", plugin.id().name);
+        Ok(Self { name, groups, aggregator, needs: description.needs, states, batches: 0, random: 1 })
     }
 
     fn report(&mut self) -> Done<()> {
         let best = self.best(STATE_BYTES_PER_CALL_MAX)?;
-        let [gather, update, merge, scatter, step, boundary] =
-            [best.gather, best.update, best.merge, best.scatter, best.step, best.boundary].map(ns_a_row);
+        let [gather, update, scatter, step, boundary] =
+            [best.gather, best.update, best.scatter, best.step, best.boundary].map(ns_a_row);
         let (name, groups) = (&self.name, self.groups);
-        println!("| {name} | {groups} | {gather} | {update} | {merge} | {scatter} | {step} | {boundary} |");
+        println!("| {name} | {groups} | {gather} | {update} | {scatter} | {step} | {boundary} |");
         Ok(())
     }
 
@@ -140,7 +133,6 @@ impl Case {
             best = Cost {
                 gather: best.gather.min(cost.gather),
                 update: best.update.min(cost.update),
-                merge: best.merge.min(cost.merge),
                 scatter: best.scatter.min(cost.scatter),
                 step: best.step.min(cost.step),
                 boundary: best.boundary.min(cost.boundary),
@@ -164,14 +156,7 @@ impl Case {
                 aggregator.update(&CONTEXT, ROWS, &columns, rows, groups, states)
             };
             timed(&mut boundary, || update(&[], &[], &held))?;
-            let after = match self.mode {
-                Mode::Fold => timed(&mut cost.update, || update(&chunk.rows, &chunk.groups, &held))?,
-                Mode::Delta => {
-                    let start = timed(&mut cost.gather, || self.states.identities(chunk.slots.len()))?;
-                    let delta = timed(&mut cost.update, || update(&chunk.rows, &chunk.groups, &start))?;
-                    timed(&mut cost.merge, || self.aggregator.merge(&CONTEXT, &held, &delta))?
-                }
-            };
+            let after = timed(&mut cost.update, || update(&chunk.rows, &chunk.groups, &held))?;
             timed(&mut cost.scatter, || self.states.scatter(chunk.slots, &after))?;
             cost.calls += 1;
         }

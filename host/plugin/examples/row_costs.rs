@@ -1,17 +1,15 @@
-//! What the plugin boundary costs: `cargo run --release -p speed-layer-plugin --example cost`.
+//! What rows cost before the aggregates: `cargo run --release -p speed-layer-plugin --example row_costs`.
 //!
-//! Prints nanoseconds a row for parsing ticks, for the transform, for updating and
-//! merging states of 20 and more groups, and the time that loading takes with and
-//! without compiled code. Measures calls alone: no Kafka, no grouping, no files but the
-//! components that `cargo xtask build` left.
+//! Prints nanoseconds a row for parsing ticks and for the transform, and the time that loading takes with and
+//! without compiled code. Measures calls alone: no Kafka, no files but the components that `cargo xtask build`
+//! left. The aggregates' part is `contract_costs`.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow_array::{ArrayRef, Int32Array, Int64Array, RecordBatch, TimestampMicrosecondArray, UInt32Array};
-use arrow_select::take::take_record_batch;
+use arrow_array::{ArrayRef, Int32Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
 use speed_layer_core::records::Records;
 use speed_layer_plugin::{Context, Need, Origin, Plugin, PluginError, Runtime, RuntimeOptions};
 
@@ -34,13 +32,7 @@ fn main() -> Done<()> {
         println!("load {name}: compiled {compiled:?}, from the cache {:?}", began.elapsed());
     }
     let rows = parse(&runtime.load(&path("ticker_json"))?)?;
-    transform(&runtime.load(&path("ticker_time"))?, &rows)?;
-    for name in ["ohlcv", "vwap"] {
-        for groups in [20, 1_000, ROWS] {
-            aggregate(&runtime.load(&path(name))?, &rows, groups)?;
-        }
-    }
-    Ok(())
+    transform(&runtime.load(&path("ticker_time"))?, &rows)
 }
 
 /// The best of many runs: the machine is busy with other things too.
@@ -100,22 +92,6 @@ fn transform(plugin: &Plugin, rows: &RecordBatch) -> Done<()> {
     let given: Vec<u32> = (0..columns.len() as u32).collect();
     let mut transform = plugin.open_transform("{}", &rows.schema(), &given, &wanted)?;
     report("transform, all computed columns", || transform.transform(&CONTEXT, ROWS, &columns))
-}
-
-fn aggregate(plugin: &Plugin, rows: &RecordBatch, groups: usize) -> Done<()> {
-    let description = plugin.describe_aggregate("{}", &rows.schema())?;
-    let columns = columns(&description.needs, rows)?;
-    let mut aggregate = plugin.open_aggregate("{}", &rows.schema())?;
-    let numbers: Vec<u32> = (0..ROWS as u32).collect();
-    let of_group: Vec<u32> = numbers.iter().map(|row| row % groups as u32).collect();
-    let states = take_record_batch(&description.state.identity, &UInt32Array::from(vec![0; groups]))?;
-    let name = &plugin.id().name;
-    report(&format!("{name} update, {groups} groups, no pairs: the boundary alone"), || {
-        aggregate.update(&CONTEXT, ROWS, &columns, &[], &[], &states)
-    })?;
-    report(&format!("{name} update, {groups} groups"), || {
-        aggregate.update(&CONTEXT, ROWS, &columns, &numbers, &of_group, &states)
-    })
 }
 
 fn columns(needs: &[Need], rows: &RecordBatch) -> Done<Vec<ArrayRef>> {

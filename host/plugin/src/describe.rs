@@ -111,15 +111,6 @@ pub struct StateDescription {
     pub identity: RecordBatch,
 }
 
-/// How `update` uses states.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// The states so far go in, the new ones come out.
-    Fold,
-    /// `update` starts from the identity; the caller merges what it gives.
-    Delta,
-}
-
 /// An aggregate over some input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AggregateDescription {
@@ -128,7 +119,6 @@ pub struct AggregateDescription {
     pub state: StateDescription,
     /// The columns that `finish` gives.
     pub output: SchemaRef,
-    pub mode: Mode,
 }
 
 impl ParseDescription {
@@ -158,15 +148,10 @@ impl TransformDescription {
 
 impl AggregateDescription {
     pub(crate) fn lift(description: aggregate::Description, input: &Schema) -> Result<Self, Clause> {
-        let mode = match description.mode {
-            aggregate::Mode::Fold => Mode::Fold,
-            aggregate::Mode::Delta => Mode::Delta,
-        };
         Ok(Self {
             needs: lift_needs(description.needs, input)?,
             state: lift_state(description.state)?,
             output: schema::lift("output", description.output)?,
-            mode,
         })
     }
 }
@@ -338,7 +323,6 @@ mod tests {
                 identity: types::BatchResult { rows: 1, columns: vec![zero] },
             },
             output: schema(),
-            mode: aggregate::Mode::Fold,
         };
         change(&mut description);
         let found = AggregateDescription::lift(description, input).map(|lifted| lifted.state.version);

@@ -43,7 +43,7 @@ pub use cache::CacheError;
 pub use clause::{Clause, ColumnFault};
 pub use deadline::Clock;
 pub use describe::{
-    AggregateDescription, Mode, Need, Origin, OutputColumn, ParseDescription, RawFields, StateDescription,
+    AggregateDescription, Need, Origin, OutputColumn, ParseDescription, RawFields, StateDescription,
     TransformDescription,
 };
 pub use digest::Digest;

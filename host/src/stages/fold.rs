@@ -12,7 +12,7 @@ use speed_layer_core::key::KeyEncoder;
 use speed_layer_core::path::{KeyUnpathable, unpathable_rows};
 use speed_layer_core::state::StateLayout;
 use speed_layer_core::time::{Duration, WindowSpec};
-use speed_layer_plugin::{Aggregator, Mode, PluginError};
+use speed_layer_plugin::{Aggregator, PluginError};
 
 use super::frame::Frame;
 use super::retry::Renewable;
@@ -27,7 +27,6 @@ pub const STATE_BYTES_PER_CALL_MAX: usize = 2 << 20;
 pub struct Fold {
     name: String,
     needs: Vec<speed_layer_plugin::Need>,
-    mode: Mode,
     input: arrow_schema::SchemaRef,
     aggregator: Renewable<Aggregator>,
     keys: KeyEncoder,
@@ -69,7 +68,6 @@ impl Fold {
         Ok(Self {
             name: plan.spec.name.clone(),
             needs: plan.description.needs.clone(),
-            mode: plan.description.mode,
             input: Arc::clone(&plan.input),
             aggregator: open_aggregator(plan)?,
             keys: KeyEncoder::new(&plan.input, &plan.spec.key)?,
@@ -207,19 +205,9 @@ impl Fold {
         for chunk in self.assignment.chunks(self.table.states(), STATE_BYTES_PER_CALL_MAX) {
             let held = self.table.states().gather(chunk.slots)?;
             let (rows, groups) = (&chunk.rows, &chunk.groups);
-            let states = match self.mode {
-                Mode::Fold => self.aggregator.call(|aggregator| {
-                    aggregator.update(context, frame.rows, &columns, rows, groups, &held)
-                })?,
-                Mode::Delta => {
-                    let identities = self.table.states().identities(chunk.slots.len())?;
-                    self.aggregator.call(|aggregator| {
-                        let delta =
-                            aggregator.update(context, frame.rows, &columns, rows, groups, &identities)?;
-                        aggregator.merge(context, &held, &delta)
-                    })?
-                }
-            };
+            let states = self
+                .aggregator
+                .call(|aggregator| aggregator.update(context, frame.rows, &columns, rows, groups, &held))?;
             self.table.states_mut().scatter(chunk.slots, &states)?;
         }
         Ok(())

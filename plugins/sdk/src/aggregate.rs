@@ -12,7 +12,7 @@ use crate::plan::Plan;
 use crate::types::{Batch, Context, Refusal, Schema};
 
 pub use contract::Description as AggregateDescription;
-pub use contract::{Finished, Guest, Mode, StateDescription, Windows};
+pub use contract::{Finished, Guest, StateDescription, Windows};
 
 /// An aggregate. Exported with [`export_aggregate!`](crate::export_aggregate).
 pub trait Aggregate: 'static {

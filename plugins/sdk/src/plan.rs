@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::aggregate::{AggregateDescription, Closing, Finished, Mode, Pairs, StateDescription};
+use crate::aggregate::{AggregateDescription, Closing, Finished, Pairs, StateDescription};
 use crate::rejects::RejectsBuilder;
 use crate::schema::{names, require};
 use crate::types::{Batch, Column, ColumnData, DataType, Failure, Field, Need, Refusal, Schema};
@@ -124,7 +124,6 @@ impl Part {
 /// The accumulators of an aggregate.
 pub struct Plan {
     version: u32,
-    mode: Mode,
     input: Schema,
     needs: Vec<Need>,
     state: Schema,
@@ -140,7 +139,6 @@ impl Plan {
         let none = || Schema { fields: vec![] };
         Plan {
             version,
-            mode: Mode::Fold,
             input: input.clone(),
             needs: vec![],
             state: none(),
@@ -148,13 +146,6 @@ impl Plan {
             output: none(),
             parts: vec![],
         }
-    }
-
-    /// Lets `update` start from the identity, the host merging its results once a trigger:
-    /// for states of kilobytes.
-    pub fn delta(mut self) -> Self {
-        self.mode = Mode::Delta;
-        self
     }
 
     /// Adds an accumulator. `state_name` names its state columns and has to stay the same
@@ -207,12 +198,7 @@ impl Plan {
             columns: self.state.clone(),
             identity: self.identity.clone(),
         };
-        AggregateDescription {
-            needs: self.needs.clone(),
-            state,
-            output: self.output.clone(),
-            mode: self.mode,
-        }
+        AggregateDescription { needs: self.needs.clone(), state, output: self.output.clone() }
     }
 
     /// The contract's `update`.

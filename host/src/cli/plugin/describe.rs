@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use serde_json::{Value, json};
-use speed_layer_plugin::{Mode, Need, Origin, ParseDescription, Plugin, Stage};
+use speed_layer_plugin::{Need, Origin, ParseDescription, Plugin, Stage};
 
 /// Everything about `plugin` with `config`, as JSON.
 ///
@@ -65,13 +65,8 @@ fn transform(plugin: &Plugin, config: &Value) -> anyhow::Result<Value> {
 fn aggregate(plugin: &Plugin, config: &Value) -> anyhow::Result<Value> {
     let nobody_knows = Arc::new(Schema::empty());
     let description = plugin.describe_aggregate(&config.to_string(), &nobody_knows)?;
-    let mode = match description.mode {
-        Mode::Fold => "fold",
-        Mode::Delta => "delta",
-    };
     Ok(json!({
         "needs": needs(&description.needs),
-        "mode": mode,
         "state": { "version": description.state.version, "columns": schema(&description.state.schema) },
         "output": schema(&description.output),
     }))

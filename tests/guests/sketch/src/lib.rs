@@ -1,10 +1,8 @@
 //! A guest for measurements and tests: how many different values a column has, by HyperLogLog.
 //!
 //! Its state is one `binary` column of as many bytes as `registers` says (a power of two from
-//! 16 to 65,536; 1,024 by default), one register a byte: what a sketch of kilobytes costs. The
-//! setting `delta` asks the host to merge what `update` makes of the identity; without it the
-//! states themselves go through `update`. `column` is the f64 column, `price` by default. It is
-//! no product: small counts are not corrected.
+//! 16 to 65,536; 1,024 by default), one register a byte: what a sketch of kilobytes costs.
+//! `column` is the f64 column, `price` by default. It is no product: small counts are not corrected.
 
 #![cfg_attr(not(target_arch = "wasm32"), forbid(unsafe_code))]
 #![warn(missing_docs)]
@@ -23,8 +21,7 @@ impl Aggregate for Sketch {
     fn plan(config: &mut Config, input: &Schema) -> Result<Plan, Refusal> {
         let column = config.text("column", "price")?;
         let registers = registers(config.number("registers", 1_024.0)?)?;
-        let plan = Plan::new(STATE_VERSION, input);
-        let mut plan = if config.flag("delta", false)? { plan.delta() } else { plan };
+        let mut plan = Plan::new(STATE_VERSION, input);
         plan.add("registers", "distinct", HyperLogLog { column, registers })?;
         Ok(plan)
     }
