@@ -29,7 +29,7 @@ struct JobArgs {
     /// The parent folder of the jobs' checkpoints, as `host run` has it, or one job's own
     #[arg(long, value_name = "DIR", required_unless_present = "dir")]
     checkpoint: Option<PathBuf>,
-    /// The same, without the flag
+    /// The same as --checkpoint
     #[arg(value_name = "DIR", conflicts_with = "checkpoint")]
     dir: Option<PathBuf>,
     /// The job; needed where the folder holds several

@@ -115,7 +115,8 @@ fn roots(found: &[ReadCheckpoint]) -> Vec<OutputRoot> {
     roots
 }
 
-fn published<L: FileLayer>(
+/// The job's files under every root that a readable checkpoint names.
+pub(crate) fn published<L: FileLayer>(
     store: &PosixStore<L>,
     found: &[ReadCheckpoint],
 ) -> Result<Vec<OutputFile>, StoreError> {

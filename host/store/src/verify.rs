@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use speed_layer_core::commit::{
-    ChainLink, Epoch, Manifest, PartName, PublishEntry, PublishOutcome, chain_problems,
+    ChainLink, Epoch, Manifest, OutputFile, PartName, PublishEntry, PublishOutcome, chain_problems,
 };
 
 use crate::checkpoint::CheckpointError;
@@ -13,7 +13,7 @@ use crate::error::StoreError;
 use crate::inspect::{ReadCheckpoint, read_all};
 use crate::layer::FileLayer;
 use crate::posix::PosixStore;
-use crate::rollback::staged;
+use crate::rollback::{published, staged};
 use crate::store::CommitStore;
 
 /// One file, looked at whole.
@@ -56,7 +56,8 @@ impl Verification {
     }
 }
 
-/// Reads everything. Takes no lock and changes nothing.
+/// Reads everything; where checkpoints are missing, the files that were published
+/// beyond them are wrong. Takes no lock and changes nothing.
 ///
 /// # Errors
 /// [`StoreError`] where the disk fails; what is wrong with a file is in the result.
@@ -74,7 +75,32 @@ pub fn verify<L: FileLayer>(store: &PosixStore<L>) -> Result<Verification, Store
             verification.files.push(judge_file(store, manifest, entry, &staged)?);
         }
     }
+    verification.files.extend(beyond(store, &found)?);
     Ok(verification)
+}
+
+/// What is published without a checkpoint that says so. The checkpoints are listed
+/// after the files, lest those of a running job look lost.
+fn beyond<L: FileLayer>(store: &PosixStore<L>, found: &[ReadCheckpoint]) -> Result<Vec<Finding>, StoreError> {
+    let mut files = published(store, found)?;
+    let newest = store.epochs()?.into_iter().max().unwrap_or_default();
+    files.retain(|file| file.name.epoch > newest);
+    let finding = |file: OutputFile| Finding {
+        path: Path::new(&file.root.path).join(&file.path),
+        epoch: file.name.epoch,
+        verdict: Verdict::Wrong {
+            what: format!(
+                "it is of epoch {}, but the newest checkpoint is of epoch {newest}",
+                file.name.epoch
+            ),
+            advice: format!("restore the missing checkpoint from a copy; else {}", rollback_hint(store)),
+        },
+    };
+    Ok(files.into_iter().map(finding).collect())
+}
+
+fn rollback_hint<L: FileLayer>(store: &PosixStore<L>) -> String {
+    format!("`host checkpoint rollback --checkpoint '{}'` says what going back would move", store.place())
 }
 
 fn judge_checkpoints<L: FileLayer>(store: &PosixStore<L>, found: &[ReadCheckpoint]) -> Vec<Finding> {
@@ -106,9 +132,8 @@ fn unreadable<L: FileLayer>(store: &PosixStore<L>, cause: &CheckpointError) -> V
     let advice = match cause {
         CheckpointError::OtherFormat(_) => "use the host that wrote it, or a later one".to_owned(),
         _ => format!(
-            "restore it from a copy; else, if it is the newest, `host checkpoint rollback --checkpoint '{}'` says \
-             what going back behind it would move; an older one goes by itself as new ones come",
-            store.place()
+            "restore it from a copy; else, if it is the newest, {}; an older one goes by itself as new ones come",
+            rollback_hint(store)
         ),
     };
     Verdict::Wrong { what: cause.to_string(), advice }

@@ -67,7 +67,11 @@ fn told(store: &DiskStore, of: &Rollback, done: bool) -> String {
     text.push_str(&if done {
         format!("the next `host run` of job {job} goes on from epoch {to}\n")
     } else {
-        format!("nothing was changed; with --yes this is done, and the next `host run` of job {job} goes on from epoch {to}\n")
+        format!(
+            "nothing was changed: with --yes this is done, and the next `host run` of job {job} goes on from epoch \
+             {to} and writes these rows anew; rows that somebody has copied out of these files, as a compaction \
+             does, would then be there twice\n"
+        )
     });
     text
 }

@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use anyhow::bail;
+use arrow_array::{Array, RecordBatch};
 use chrono::{DateTime, SecondsFormat};
 use clap::Args;
 use serde_json::{Value, json};
@@ -128,10 +129,15 @@ fn aggregate(of: &AggregateProgress, checkpoint: &Checkpoint) -> Value {
         "state_version": of.state_version,
         "open_windows": of.windows.len(),
         "open_groups": states.map_or(0, |batch| batch.num_rows()),
-        "state_bytes": states.map_or(0, |batch| batch.get_array_memory_size()),
+        "state_bytes": states.map_or(0, state_bytes),
         "first_open_window_ms": of.windows.iter().map(|window| window.start_ms).min(),
         "plugins": plugins(&of.plugins),
     })
+}
+
+/// What the states of an aggregate take in memory.
+fn state_bytes(states: &RecordBatch) -> usize {
+    states.columns().iter().filter_map(|column| column.to_data().get_slice_memory_size().ok()).sum()
 }
 
 /// The report as lines of text.
@@ -228,13 +234,8 @@ fn publish_lines(text: &mut String, report: &Value) {
     for entry in published {
         let root = items(&report["outputs"]).iter().find(|root| root["output"] == entry["output"]);
         let root = root.map(|root| plain(&root["path"])).unwrap_or_default();
-        let _ = writeln!(
-            text,
-            "{:>12} bytes {:>9} rows  {root}/{}",
-            entry["bytes"],
-            entry["rows"],
-            plain(&entry["path"])
-        );
+        let [bytes, rows, path] = ["bytes", "rows", "path"].map(|name| plain(&entry[name]));
+        let _ = writeln!(text, "{bytes:>12} bytes {rows:>9} rows  {root}/{path}");
     }
 }
 

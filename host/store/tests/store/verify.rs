@@ -84,6 +84,20 @@ fn every_file_that_is_not_as_written_is_named() {
 }
 
 #[test]
+fn files_beyond_a_lost_checkpoint_are_wrong() {
+    let place = committed(false);
+    fs::remove_file(place.checkpoint(3)).unwrap();
+    let said = wrong(&place);
+    assert_eq!(said.len(), 3, "{said:?}");
+    for (name, what) in said {
+        assert!(
+            name.contains("e0000000003") && what.contains("newest checkpoint is of epoch 2"),
+            "{name}: {what}"
+        );
+    }
+}
+
+#[test]
 fn a_file_that_is_staged_still_is_not_wrong() {
     let place = committed(false);
     fs::remove_file(published(&place)).unwrap();
