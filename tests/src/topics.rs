@@ -4,7 +4,7 @@
 //! before it is written: its place among those of its partition.
 
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
@@ -61,7 +61,7 @@ impl Broker {
         for outcome in block_on(self.admin()?.create_topics([&wanted], &options))? {
             outcome.map_err(|(name, code)| anyhow::anyhow!("topic {name}: {code}"))?;
         }
-        Ok(())
+        self.await_partitions(topic, partitions as usize)
     }
 
     /// Removes a topic.
@@ -101,7 +101,23 @@ impl Broker {
         for outcome in block_on(self.admin()?.create_partitions([&wanted], &options))? {
             outcome.map_err(|(name, code)| anyhow::anyhow!("topic {name}: {code}"))?;
         }
-        Ok(())
+        self.await_partitions(topic, partitions)
+    }
+
+    /// Waits until the broker tells clients of so many partitions: it answers an admin's
+    /// request a little before.
+    fn await_partitions(&self, topic: &str, partitions: usize) -> Result<()> {
+        let client: BaseProducer<Deliveries> = self.client().create_with_context(Deliveries::default())?;
+        let deadline = Instant::now() + LIMIT;
+        while Instant::now() < deadline {
+            let metadata = client.client().fetch_metadata(Some(topic), LIMIT)?;
+            let told = metadata.topics().iter().find(|told| told.name() == topic);
+            if told.is_some_and(|told| told.error().is_none() && told.partitions().len() == partitions) {
+                return Ok(());
+            }
+            client.poll(Duration::from_millis(20));
+        }
+        bail!("the broker does not tell of {partitions} partitions of {topic}")
     }
 
     /// Writes records in order, compressed by `codec` (`gzip`, `lz4`, …), and waits until all are acknowledged.

@@ -53,7 +53,7 @@ fn transform(plugin: &Plugin, config: &Value) -> anyhow::Result<Value> {
         .map(|column| {
             let mut shown = field(&column.field);
             if let Origin::Computed(needs) = &column.origin {
-                let from = needs.iter().map(|&need| description.needs[need as usize].to_string());
+                let from = needs.iter().map(|&need| need_json(&description.needs[need as usize]));
                 shown["computed_from"] = from.collect();
             }
             shown
@@ -72,8 +72,20 @@ fn aggregate(plugin: &Plugin, config: &Value) -> anyhow::Result<Value> {
     }))
 }
 
-fn needs(needs: &[Need]) -> Vec<String> {
-    needs.iter().map(ToString::to_string).collect()
+fn needs(needs: &[Need]) -> Vec<Value> {
+    needs.iter().map(need_json).collect()
+}
+
+/// A column of the input, or by the contract's name what the host itself knows of a row.
+fn need_json(need: &Need) -> Value {
+    match need {
+        Need::Column(name) => json!({ "column": name }),
+        Need::EventTime => json!({ "host": "event-time" }),
+        Need::Partition => json!({ "host": "partition" }),
+        Need::Offset => json!({ "host": "offset" }),
+        Need::Ordinal => json!({ "host": "ordinal" }),
+        Need::KafkaTimestamp => json!({ "host": "kafka-timestamp" }),
+    }
 }
 
 fn schema(schema: &Schema) -> Vec<Value> {
@@ -107,7 +119,9 @@ pub fn table(report: &Value) -> String {
     let Value::Object(entries) = report else { return text };
     for (name, value) in entries {
         match value {
-            Value::Array(items) if items.iter().any(Value::is_object) => write_fields(&mut text, name, items),
+            Value::Array(items) if name != "needs" && items.iter().any(Value::is_object) => {
+                write_fields(&mut text, name, items)
+            }
             Value::Array(items) => write_line(&mut text, name, &list(items)),
             Value::Object(state) if name == "state" => {
                 write_line(&mut text, "state version", &plain(&state["version"]));
@@ -124,7 +138,11 @@ pub fn table(report: &Value) -> String {
 }
 
 fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    match (value.as_str(), value["column"].as_str(), value["host"].as_str()) {
+        (Some(text), _, _) | (None, Some(text), _) => text.to_owned(),
+        (None, None, Some(known)) => format!("({known})"),
+        _ => value.to_string(),
+    }
 }
 
 fn list(items: &[Value]) -> String {
