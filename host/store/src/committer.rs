@@ -206,7 +206,8 @@ impl<S: CommitStore> Committer<S> {
             _ => None,
         };
         for file in self.store.staged()? {
-            if !file.owner_running {
+            // What a later owner left is for the start after it.
+            if !file.owner_running && file.name.generation <= self.generation {
                 self.store.remove_staged(&file.output, &file.name.to_string())?;
             }
         }
@@ -214,7 +215,8 @@ impl<S: CommitStore> Committer<S> {
     }
 
     fn seal_end(&mut self, last: Sealed) -> Result<Committed, CommitError> {
-        let bytes = self.store.read_checkpoint(last.epoch)?;
+        let read = self.store.read_checkpoint(last.epoch);
+        let bytes = read.map_err(|cause| CommitError::unless_fenced(&self.store, self.generation, cause))?;
         let checkpoint = decode(&bytes).map_err(|cause| self.checkpoint_error(cause))?;
         drop(bytes);
         let manifest = self.manifest(checkpoint.manifest.progress, Vec::new(), true);
@@ -340,6 +342,14 @@ fn done(_: ()) -> Outcome {
 impl CommitError {
     pub(crate) fn fenced<S: CommitStore>(store: &S) -> Self {
         Self::Fenced { job: store.job().clone(), place: store.place() }
+    }
+
+    /// A later owner may have dropped the checkpoint that this one was about to read.
+    pub(crate) fn unless_fenced<S: CommitStore>(store: &S, ours: Generation, cause: StoreError) -> Self {
+        match store.newest_generation() {
+            Ok(newest) if newest > ours => Self::fenced(store),
+            _ => cause.into(),
+        }
     }
 
     pub(crate) fn stopped<S: CommitStore>(store: &S, stop: Stop, files: &[PublishEntry]) -> Self {

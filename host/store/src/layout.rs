@@ -86,6 +86,13 @@ impl Layout {
         &self.outputs
     }
 
+    /// Whether `dir` only leads to the job's directories.
+    pub(crate) fn is_above(&self, dir: &Path) -> bool {
+        let ours =
+            self.outputs.iter().flat_map(|place| [&place.root, &place.staging]).chain([&self.checkpoint]);
+        ours.into_iter().all(|own| !dir.starts_with(own))
+    }
+
     pub(crate) fn lock_path(&self) -> PathBuf {
         self.checkpoint.join("lock")
     }

@@ -72,11 +72,11 @@ pub fn recover<S: CommitStore>(mut store: S) -> Result<Recovered<S>, CommitError
 /// Claims a generation above every other, those in checkpoints included, and looks
 /// again afterwards: what an earlier owner seals from now on, it seals knowing that
 /// it may have lost the job.
-fn claim<S: CommitStore>(store: &mut S) -> Result<(Generation, Look), StoreError> {
+fn claim<S: CommitStore>(store: &mut S) -> Result<(Generation, Look), CommitError> {
     let mut above = Generation::default();
     loop {
         let generation = store.own(above)?;
-        let look = Look::at(store)?;
+        let look = Look::at(store).map_err(|cause| CommitError::unless_fenced(store, generation, cause))?;
         match look.sealed_generation() {
             Some(sealed) if sealed >= generation => above = sealed,
             _ => return Ok((generation, look)),
@@ -117,7 +117,11 @@ struct Look {
 }
 
 impl Look {
+    /// Staged files come first: what an owner that is gone by then has sealed is among
+    /// the checkpoints found after it, so that no file of a sealed epoch is taken for
+    /// a leftover.
     fn at<S: CommitStore>(store: &S) -> Result<Self, StoreError> {
+        let staged = store.staged()?;
         let mut unread = store.epochs()?;
         unread.sort_unstable();
         let mut read = Vec::new();
@@ -128,7 +132,7 @@ impl Look {
         }
         let newest = read.iter().find(|(_, content)| content.is_ok()).map(|(epoch, _)| *epoch);
         let published = store.published(newest.unwrap_or_default())?;
-        Ok(Self { read, unread, published, staged: store.staged()? })
+        Ok(Self { read, unread, published, staged })
     }
 
     fn sealed_generation(&self) -> Option<Generation> {

@@ -24,7 +24,7 @@ impl<L: FileLayer> PosixStore<L> {
     pub(crate) fn keep_aside(&mut self, file: &OutputFile) -> Result<(), StoreError> {
         let (path, aside) = (Path::new(&file.root.path).join(&file.path), self.aside_path(file)?);
         let dir = aside.parent().unwrap_or(&aside).to_owned();
-        self.ensure_dir(&dir, &aside_root(&file.root)?)?;
+        self.ensure_dir(&dir)?;
         self.directories.touch(&dir);
         match self.layer.link(&path, &aside) {
             Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => self.check_same(&path, aside),

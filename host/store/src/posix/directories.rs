@@ -27,23 +27,30 @@ impl Directories {
 }
 
 impl<L: FileLayer> PosixStore<L> {
-    /// Makes `dir` with all its parents. Directories at or below `root` may have
-    /// been made by a process that died before it synced them: their names are
-    /// synced even if they exist; what exists above `root` is taken as durable.
-    pub(super) fn ensure_dir(&mut self, dir: &Path, root: &Path) -> Result<(), StoreError> {
+    /// Makes `dir` with all its parents. Whichever of them exist may have been made by
+    /// a process that died before it synced their names, so each process has all names
+    /// synced once, up to the root of the file system: what that is mounted on is not
+    /// ours.
+    pub(super) fn ensure_dir(&mut self, dir: &Path) -> Result<(), StoreError> {
         if self.directories.known.contains(dir) {
             return Ok(());
         }
-        let exists = self.layer.stat(dir).map_err(StoreError::io("look at", dir))?.is_some();
+        let device = self.device(dir)?;
         if let Some(parent) = dir.parent()
-            && (!exists || dir.starts_with(root))
+            && (device.is_none() || device == self.device(parent)?)
         {
-            self.ensure_dir(parent, root)?;
-            self.make_dir(dir, exists)?;
+            self.ensure_dir(parent)?;
+            self.make_dir(dir, device.is_some())?;
             self.directories.touch(parent);
         }
         self.directories.known.insert(dir.to_owned());
         Ok(())
+    }
+
+    /// The file system that `dir` is on; `None` if it does not exist.
+    fn device(&self, dir: &Path) -> Result<Option<u64>, StoreError> {
+        let found = self.layer.stat(dir).map_err(StoreError::io("look at", dir))?;
+        Ok(found.map(|found| found.device))
     }
 
     fn make_dir(&self, dir: &Path, exists: bool) -> Result<(), StoreError> {
@@ -68,7 +75,19 @@ impl<L: FileLayer> PosixStore<L> {
                 touched.retain(|dir| !dir.starts_with(&place.root));
             }
         }
-        touched.iter().try_for_each(|dir| self.sync_dir(dir))
+        touched.iter().try_for_each(|dir| self.sync_touched(dir))
+    }
+
+    /// A directory above ours that we may not read is one that we did not make.
+    fn sync_touched(&self, dir: &Path) -> Result<(), StoreError> {
+        match self.sync_dir(dir) {
+            Err(StoreError::Io { cause, .. })
+                if cause.kind() == io::ErrorKind::PermissionDenied && self.layout.is_above(dir) =>
+            {
+                Ok(())
+            }
+            synced => synced,
+        }
     }
 
     pub(super) fn sync_dir(&self, path: &Path) -> Result<(), StoreError> {

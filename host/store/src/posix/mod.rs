@@ -71,11 +71,16 @@ impl<L: FileLayer> PosixStore<L> {
         Ok(bytes)
     }
 
-    /// Writes a new file and makes its content durable, not yet its name.
-    fn write_synced(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    /// Writes a new file; neither its content nor its name is durable yet.
+    fn write_new(&self, path: &Path, bytes: &[u8]) -> Result<L::File, StoreError> {
         let mut file = self.layer.create_new(path).map_err(StoreError::io("create", path))?;
         file.write_all(bytes).map_err(StoreError::io("write", path))?;
-        file.sync().map_err(StoreError::sync(path))
+        Ok(file)
+    }
+
+    /// Writes a new file and makes its content durable, not yet its name.
+    fn write_synced(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        self.write_new(path, bytes)?.sync().map_err(StoreError::sync(path))
     }
 
     /// Removes a name; one that is gone already is fine.

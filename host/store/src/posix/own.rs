@@ -33,7 +33,7 @@ impl<L: FileLayer> PosixStore<L> {
 
     fn lock_job(&mut self) -> Result<(), StoreError> {
         let home = self.layout.checkpoint_dir().to_owned();
-        self.ensure_dir(&home, &home)?;
+        self.ensure_dir(&home)?;
         let path = self.layout.lock_path();
         match self.layer.lock(&path).map_err(StoreError::io("lock", &path))? {
             LockAttempt::Taken(lock) => self.lock = Some(lock),
@@ -60,7 +60,7 @@ impl<L: FileLayer> PosixStore<L> {
     fn open_staging(&mut self) -> Result<(), StoreError> {
         let places: Vec<_> = self.layout.places().iter().map(|place| place.staging.clone()).collect();
         for path in places {
-            self.ensure_dir(&path, path.parent().unwrap_or(&path))?;
+            self.ensure_dir(&path)?;
             if !self.staging.contains_key(&path) {
                 let staging = Staging::open(&self.layer, &path)?;
                 self.staging.insert(path, staging);
@@ -69,17 +69,22 @@ impl<L: FileLayer> PosixStore<L> {
         Ok(())
     }
 
-    /// Claims the next free generation, durably.
+    /// Claims the next free generation, durably. Only the file's name is: what it says
+    /// of its process is asked for while that process runs, and not after a crash of
+    /// the machine.
     pub(super) fn claim_generation(&mut self, above: Generation) -> Result<Generation, StoreError> {
         let newest = self.list_generations()?.into_iter().max().unwrap_or_default();
         let mut claim = newest.max(above).next();
         let line = format!("{}\n", self.layer.this_process());
         loop {
-            match self.write_synced(&self.layout.generation_path(claim), line.as_bytes()) {
+            match self.write_new(&self.layout.generation_path(claim), line.as_bytes()) {
                 Err(StoreError::Io { cause, .. }) if cause.kind() == io::ErrorKind::AlreadyExists => {
                     claim = claim.next();
                 }
-                written => break written?,
+                written => {
+                    written?;
+                    break;
+                }
             }
         }
         self.sync_dir(self.layout.checkpoint_dir())?;

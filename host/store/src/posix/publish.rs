@@ -48,7 +48,7 @@ impl<L: FileLayer> PosixStore<L> {
             return Ok(PublishOutcome::Missing);
         }
         let dir = path.parent().unwrap_or(&root).to_owned();
-        self.ensure_dir(&dir, &root)?;
+        self.ensure_dir(&dir)?;
         self.directories.touch(&dir);
         match self.layer.link(&staged, &path) {
             Ok(()) => Ok(PublishOutcome::Done),

@@ -174,6 +174,19 @@ pub fn stage<S: CommitStore>(
     Ok(files)
 }
 
+/// Stages the numbers of `from..to` as one file, to be published in `directory`.
+pub fn stage_below<S: CommitStore>(
+    committer: &mut Committer<S>,
+    directory: &str,
+    from: i64,
+    to: i64,
+) -> Vec<PublishEntry> {
+    let mut part = committer.begin_part(&output(), directory, schema(), Codec::Snappy).unwrap();
+    part.write(&numbers((from..to).collect())).unwrap();
+    let footer = footer(committer, from, to);
+    vec![committer.finish_part(part, &footer).unwrap()]
+}
+
 fn stage_dead_letters<S: CommitStore>(
     committer: &mut Committer<S>,
     from: i64,

@@ -33,6 +33,7 @@ pub enum Kind {
 #[derive(Default)]
 struct Record {
     before_seal: Option<Box<dyn FnOnce() + Send>>,
+    before_list: Option<(PathBuf, Box<dyn FnOnce() + Send>)>,
     fault: Option<Fault>,
     log: Vec<(Kind, PathBuf)>,
     stopped: bool,
@@ -71,6 +72,11 @@ impl TestLayer {
     /// Does this once, just before a checkpoint is linked.
     pub fn before_seal(&self, act: impl FnOnce() + Send + 'static) {
         self.0.lock().unwrap().before_seal = Some(Box::new(act));
+    }
+
+    /// Does this once, just before that directory is listed.
+    pub fn before_list(&self, dir: &Path, act: impl FnOnce() + Send + 'static) {
+        self.0.lock().unwrap().before_list = Some((dir.to_owned(), Box::new(act)));
     }
 
     pub fn stopped(&self) -> bool {
@@ -147,6 +153,8 @@ impl FileLayer for TestLayer {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
+        let act = self.0.lock().unwrap().before_list.take_if(|(at, _)| at == dir);
+        act.into_iter().for_each(|(_, act)| act());
         DiskLayer.list(dir)
     }
 

@@ -7,7 +7,7 @@ use speed_layer_core::commit::Codec;
 use speed_layer_store::{PendingCommit, recover};
 
 use crate::job::{Place, commit, footer, numbers, output, progress};
-use crate::layer::{Kind, TestLayer};
+use crate::layer::{Fault, Kind, TestLayer};
 
 type Log = [(Kind, PathBuf)];
 
@@ -56,6 +56,16 @@ fn every_file_is_durable_before_the_link_that_names_it() {
             dir = dir.parent().unwrap();
         }
     }
+}
+
+#[test]
+fn directories_that_a_dead_process_made_are_synced_by_the_next() {
+    let place = Place::new();
+    recover(place.store_on(TestLayer::with(Fault::StopAt(4)))).map(drop).unwrap_err();
+    assert!(place.path("checkpoint").exists() && place.path("out").exists(), "they are made, not synced");
+    let layer = TestLayer::default();
+    recover(place.store_on(layer.clone())).unwrap();
+    position(&layer.log(), Kind::SyncDir, place.path("out").parent().unwrap());
 }
 
 #[test]

@@ -2,11 +2,13 @@
 //! and commits nothing more.
 
 use std::fs;
+use std::sync::mpsc::channel;
+use std::thread;
 
 use speed_layer_store::{CommitError, Committer, DiskStore, PendingCommit, StoreError, peek, recover};
 
-use crate::job::{Place, commit, progress, run, stage};
-use crate::layer::TestLayer;
+use crate::job::{Place, commit, progress, run, stage, stage_below};
+use crate::layer::{Fault, Kind, TestLayer};
 
 #[test]
 fn a_second_owner_is_refused_with_the_pid_of_the_first() {
@@ -110,6 +112,71 @@ fn what_happens_between_the_look_and_the_seal_is_found_after_it() {
         run(place.store(), 70, 10).unwrap();
         assert_eq!(place.published(), (0..70).collect(), "after {commits} commits of the rival");
     }
+}
+
+#[test]
+fn what_is_sealed_while_a_start_looks_is_not_taken_for_a_leftover() {
+    let (place, layer, rival) = (Place::new(), TestLayer::default(), TestLayer::default());
+    let mut first = recover(place.store_on(layer.clone())).unwrap().committer;
+    commit(&mut first, 0, 10).unwrap();
+    let ((begin, begun), (look, looked), (seal, sealed)) = (channel(), channel(), channel());
+    layer.before_seal(move || {
+        begin.send(()).unwrap();
+        looked.recv().unwrap();
+    });
+    rival.before_list(&place.staging(), move || {
+        look.send(()).unwrap();
+        sealed.recv().unwrap();
+    });
+    let second = place.clone();
+    let start = thread::spawn(move || {
+        begun.recv().unwrap();
+        fs::remove_file(second.checkpoints().join("lock")).unwrap();
+        recover(second.store_on(rival)).map(drop)
+    });
+    assert_fenced(commit(&mut first, 10, 17));
+    seal.send(()).unwrap();
+    start.join().unwrap().unwrap();
+    assert_eq!(place.published(), (0..17).collect());
+}
+
+#[test]
+fn a_clean_end_leaves_the_staged_files_of_a_later_owner() {
+    let place = Place::new();
+    let layer = TestLayer::default();
+    let mut first = recover(place.store_on(layer.clone())).unwrap().committer;
+    commit(&mut first, 0, 10).unwrap();
+    let rival = place.clone();
+    // The end's seal lists no files, so the staging place is listed for its cleaning alone.
+    layer.before_list(&place.staging(), move || {
+        fs::remove_file(rival.checkpoints().join("lock")).unwrap();
+        let failing = TestLayer::default();
+        let mut second = recover(rival.store_on(failing.clone())).unwrap().committer;
+        failing.set(Fault::Fail(Kind::MakeDir, rustix::io::Errno::IO.raw_os_error()));
+        let files = stage_below(&mut second, "symbol=C", 10, 17);
+        second.commit(PendingCommit { progress: progress(17), states: vec![], files }).unwrap_err();
+    });
+    first.close_clean().unwrap();
+    assert_eq!(resumed_numbers(&place), (0..17).collect());
+}
+
+#[test]
+fn an_end_in_order_after_a_later_owner_has_cleaned_up_is_fenced() {
+    let place = Place::new();
+    let mut first = recover(place.store()).unwrap().committer;
+    commit(&mut first, 0, 10).unwrap();
+    let mut second = second_owner(&place);
+    for step in 1..6 {
+        commit(&mut second, step * 10, step * 10 + 10).unwrap();
+    }
+    assert!(!place.checkpoint(1).exists());
+    assert_fenced(first.close_clean());
+}
+
+/// What is published once the next start is through.
+fn resumed_numbers(place: &Place) -> std::collections::BTreeSet<i64> {
+    drop(recover(place.store()).unwrap());
+    place.published()
 }
 
 #[test]
