@@ -12,6 +12,7 @@ mod nightly;
 mod prerequisites;
 mod process;
 mod python;
+mod sim;
 mod tally;
 mod test;
 mod wasm;
@@ -32,7 +33,9 @@ commands:
   lint                            format, clippy and documentation checks
   deny                            licences, sources and doubled crates by cargo-deny, where it is installed
   ci                              what CI runs: `.ci/run`
-  nightly                         `cargo component build` in every plugin's folder; installs cargo-component
+  sim [--seeds N] [--seed S]      N seeds (1000) of the simulator of commits, from S (0) on; `sim --help` for more
+  nightly                         20,000 seeds that no other night has played; then `cargo component build` in every
+                                  plugin's folder, which installs cargo-component
 
 environment:
   SPEED_LAYER_WASM=rustup|fallback   where the wasm32 standard library comes from: rustup alone, or a compiler
@@ -48,6 +51,7 @@ enum Command {
     Lint,
     Deny,
     Ci,
+    Sim(Vec<String>),
     Nightly,
 }
 
@@ -66,6 +70,9 @@ fn main() -> ExitCode {
 }
 
 fn parse(words: &[String]) -> Result<Command, String> {
+    if let Some(("sim", rest)) = words.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return Ok(Command::Sim(rest.to_vec()));
+    }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["--help" | "-h" | "help", ..] | [_, "--help" | "-h"] => Ok(Command::Help),
@@ -93,7 +100,11 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Lint => checks::lint()?,
         Command::Deny => checks::deny()?,
         Command::Ci => return checks::ci(),
-        Command::Nightly => nightly::component_builds(Preference::of(false)?)?,
+        Command::Sim(words) => return sim::play(&words),
+        Command::Nightly => {
+            sim::nightly()?;
+            nightly::component_builds(Preference::of(false)?)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -116,6 +127,7 @@ mod tests {
         check("lint", Some(Command::Lint));
         check("deny", Some(Command::Deny));
         check("ci", Some(Command::Ci));
+        check("sim --seed 7", Some(Command::Sim(vec!["--seed".into(), "7".into()])));
         check("nightly", Some(Command::Nightly));
         check("--help", Some(Command::Help));
         check("build --help", Some(Command::Help));

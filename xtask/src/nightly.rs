@@ -1,4 +1,4 @@
-//! `nightly`: the plugin authors' other way of building, `cargo component build`, in every plugin's folder.
+//! The second half of `nightly`: the plugin authors' other way of building, `cargo component build`, in every plugin's folder.
 //!
 //! Not part of CI: cargo-component takes minutes to install.
 

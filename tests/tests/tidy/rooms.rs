@@ -8,11 +8,12 @@ use toml::Table;
 use crate::files::assert_none;
 
 /// Each manifest with the crates of ours that it may depend on, in any of its dependency tables.
-const ROOMS: [(&str, &[&str]); 8] = [
+const ROOMS: [(&str, &[&str]); 9] = [
     ("host/core", &[]),
     ("host/plugin", &["speed-layer-core"]),
     ("host/kafka", &["speed-layer-core"]),
     ("host/store", &["speed-layer-core"]),
+    ("host/sim", &["speed-layer-core", "speed-layer-store"]),
     ("host", &["speed-layer-core", "speed-layer-plugin", "speed-layer-kafka", "speed-layer-store"]),
     ("tests", &[]),
     ("xtask", &[]),
