@@ -63,6 +63,9 @@ pub fn recover<S: CommitStore>(mut store: S) -> Result<Recovered<S>, CommitError
         StartDecision::Fenced => return Err(CommitError::fenced(&store)),
         StartDecision::Refuse(refusal) => return Err(CommitError::refused(&store, refusal)),
     };
+    // An earlier owner may have stopped, or be stopped still, right after its link:
+    // nothing of an epoch is shown before its checkpoint is there for good.
+    store.sync_sealed()?;
     set_aside.iter().try_for_each(|epoch| store.set_aside(*epoch))?;
     redo(&mut store, &resume)?;
     let checkpoint = look.into_checkpoint(resume.epoch);

@@ -72,6 +72,10 @@ pub trait CommitStore {
 
     fn seal(&mut self, epoch: Epoch, bytes: &[u8]) -> Result<SealOutcome, StoreError>;
 
+    /// Makes all checkpoints durable that can be read now, whoever sealed them and
+    /// however far they came.
+    fn sync_sealed(&mut self) -> Result<(), StoreError>;
+
     fn publish(&mut self, entry: &PublishEntry) -> Result<PublishOutcome, StoreError>;
 
     fn sync_published(&mut self) -> Result<(), StoreError>;

@@ -119,6 +119,10 @@ impl<S: CommitStore> CommitStore for MutantStore<S> {
         self.inner.seal(epoch, bytes)
     }
 
+    fn sync_sealed(&mut self) -> Result<(), StoreError> {
+        self.inner.sync_sealed()
+    }
+
     fn publish(&mut self, entry: &PublishEntry) -> Result<PublishOutcome, StoreError> {
         if self.publishes_no_more || (self.is(Mutant::NoRedo) && !self.committing) {
             return Ok(PublishOutcome::Done);

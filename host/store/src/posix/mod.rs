@@ -163,6 +163,10 @@ impl<L: FileLayer> CommitStore for PosixStore<L> {
         self.seal_checkpoint(epoch, bytes)
     }
 
+    fn sync_sealed(&mut self) -> Result<(), StoreError> {
+        self.sync_dir(self.layout.checkpoint_dir())
+    }
+
     fn publish(&mut self, entry: &PublishEntry) -> Result<PublishOutcome, StoreError> {
         self.publish_file(entry)
     }

@@ -69,6 +69,21 @@ fn directories_that_a_dead_process_made_are_synced_by_the_next() {
 }
 
 #[test]
+fn the_checkpoint_that_a_start_found_is_made_durable_before_its_files_are_shown() {
+    let place = Place::new();
+    commit(&mut recover(place.store()).unwrap().committer, 0, 10).unwrap();
+    std::fs::remove_dir_all(place.output()).unwrap();
+    std::fs::create_dir(place.output()).unwrap();
+    let layer = TestLayer::default();
+    let (found, looked) = (layer.clone(), std::sync::mpsc::channel());
+    layer.before_list(&place.output(), move || looked.0.send(found.log().len()).unwrap());
+    recover(place.store_on(layer.clone())).unwrap();
+    let log = &layer.log()[looked.1.recv().unwrap()..];
+    let shown = log.iter().position(|(kind, path)| *kind == Kind::Link && path.starts_with(place.output()));
+    assert!(position(log, Kind::SyncDir, &place.checkpoints()) < shown.expect("it is shown again"));
+}
+
+#[test]
 fn many_files_are_synced_with_their_file_system() {
     let (place, layer) = (Place::new(), TestLayer::default());
     let mut committer = recover(place.store_on(layer.clone())).unwrap().committer;
