@@ -10,7 +10,8 @@
 mod assign;
 mod key_bytes;
 mod merge;
-mod snapshot;
+mod replay;
+mod stored;
 mod window;
 
 use std::collections::BTreeMap;
@@ -22,7 +23,8 @@ use arrow_schema::ArrowError;
 pub use assign::{Assignment, Chunk, Rows, chunk_ranges};
 pub use key_bytes::KeyBytes;
 pub use merge::MergePlan;
-pub use snapshot::{ImportError, WindowOffset};
+pub use replay::{ReplayError, replay};
+pub use stored::{ImportError, StoredGroups, WindowOffset};
 pub use window::WindowGroups;
 
 use crate::key::KeyError;

@@ -9,10 +9,10 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
-use speed_layer_core::commit::{AggregateProgress, OffsetMark, WindowOffsets};
+use speed_layer_core::commit::{AggregateProgress, Kind};
 use speed_layer_core::gate::{Admission, Gate};
 use speed_layer_core::group::{
-    Assignment, GroupError, GroupTable, ImportError, Rows, WindowGroups, WindowOffset,
+    Assignment, GroupError, GroupTable, ImportError, Rows, StoredGroups, WindowGroups,
 };
 use speed_layer_core::key::{KeyEncoder, KeyError};
 use speed_layer_core::state::{StateError, StateLayout};
@@ -49,6 +49,8 @@ pub struct Counting {
     open: GroupTable,
     /// Of this epoch.
     partial: GroupTable,
+    /// What this epoch changed, as it is now.
+    changed: StoredGroups,
     keys: KeyEncoder,
     pub closed_through_ms: Option<i64>,
 }
@@ -67,35 +69,20 @@ impl Counting {
         let open = GroupTable::new(spec, layout, &identity)?;
         let partial = open.new_empty();
         let keys = KeyEncoder::new(&Schema::new(vec![key_field()]), &["key".to_owned()])?;
-        Ok(Self { what, open, partial, keys, closed_through_ms: None })
+        Ok(Self { what, open, partial, changed: StoredGroups::default(), keys, closed_through_ms: None })
     }
 
     /// Goes on from a checkpoint.
     pub fn load(
         &mut self,
         stored: &AggregateProgress,
-        states: &[(String, RecordBatch)],
+        states: &[(String, StoredGroups)],
     ) -> Result<(), CountingError> {
         self.closed_through_ms = stored.closed_through_ms;
-        let batches: Vec<RecordBatch> = states
-            .iter()
-            .filter(|(name, _)| name == self.what.name)
-            .map(|(_, batch)| batch.clone())
-            .collect();
-        let offsets: Vec<WindowOffset> = stored
-            .windows
-            .iter()
-            .flat_map(|window| {
-                let start_us = window.start_ms * 1_000;
-                let of = move |mark: &OffsetMark| WindowOffset {
-                    start_us,
-                    partition: mark.partition,
-                    offset: mark.offset,
-                };
-                window.lowest.iter().map(of)
-            })
-            .collect();
-        Ok(self.open.import(&self.keys, &batches, &offsets)?)
+        match states.iter().find(|(name, _)| name == self.what.name) {
+            Some((_, states)) => Ok(self.open.import(&self.keys, states)?),
+            None => Ok(()),
+        }
     }
 
     /// Takes in records of one partition; gives the places of those that are late.
@@ -143,12 +130,13 @@ impl Counting {
         let theirs = sums(&self.partial.states().gather(&plan.theirs)?);
         ours.iter_mut().zip(theirs).for_each(|(ours, theirs)| ours.add(theirs));
         self.open.states_mut().scatter(&plan.ours, &states(&ours)?)?;
-        self.partial.clear();
         self.closed_through_ms = close_through(self.closed_through_ms, clock_ms, DELAY_MS.unsigned_abs());
-        let Some(closed_ms) = self.closed_through_ms else { return Ok(Vec::new()) };
-        let closed = self.open.drain_closed(closed_ms.saturating_mul(1_000));
+        let closed_us = self.closed_through_ms.map_or(i64::MIN, |ms| ms.saturating_mul(1_000));
+        let closed = self.open.drain_closed(closed_us);
         let groups = self.groups(&closed)?;
         self.open.release(&closed)?;
+        self.changed = self.open.export_changed(&[&self.partial])?;
+        self.partial.clear();
         by_key(groups)
     }
 
@@ -173,18 +161,15 @@ impl Counting {
     }
 
     /// For the checkpoint.
-    pub fn states(&self) -> Result<Option<RecordBatch>, CountingError> {
-        Ok(self.open.export(usize::MAX)?.pop())
+    pub fn states(&self, kind: Kind) -> Result<StoredGroups, CountingError> {
+        match kind {
+            Kind::Full => Ok(self.open.export()?),
+            Kind::Delta => Ok(self.changed.clone()),
+        }
     }
 
     /// For the checkpoint.
     pub fn progress(&self) -> AggregateProgress {
-        let mut windows = BTreeMap::<i64, Vec<OffsetMark>>::new();
-        for WindowOffset { start_us, partition, offset } in self.open.lowest_offsets() {
-            let mark = OffsetMark { topic: TOPIC.to_owned(), partition, offset };
-            windows.entry(start_us / 1_000).or_default().push(mark);
-        }
-        let window = |(start_ms, lowest)| WindowOffsets { start_ms, lowest };
         AggregateProgress {
             name: self.what.name.to_owned(),
             key: vec!["key".to_owned()],
@@ -194,7 +179,7 @@ impl Counting {
             withheld_until_ms: None,
             state_version: 1,
             plugins: Vec::new(),
-            windows: windows.into_iter().map(window).collect(),
+            windows: Vec::new(),
         }
     }
 }

@@ -9,12 +9,14 @@ use arrow_schema::ArrowError;
 use fastrand::Rng;
 use speed_layer_core::account::{Account, AccountError};
 use speed_layer_core::commit::{
-    Codec, Epoch, OutputId, PartitionClock, PartitionProgress as StoredPartition, Progress, PublishEntry,
+    Codec, Epoch, Kind, OutputId, PartitionClock, PartitionProgress as StoredPartition, Progress,
+    PublishEntry,
 };
 use speed_layer_core::watermark::{PartitionFacts, PartitionProgress, job_clock};
 use speed_layer_store::letters::{DeadLetters, LateRow, LateRows, Letter};
 use speed_layer_store::{
-    Checkpoint, CommitError, CommitStore, Committer, Footer, PendingCommit, Recovered, recover,
+    Checkpoint, CommitError, CommitStore, Committer, Footer, PendingCommit, Recovered, SnapshotError,
+    SnapshotTask, States, recover,
 };
 
 use crate::counting::{Counting, CountingError, TOPIC};
@@ -28,6 +30,9 @@ pub enum JobError {
     Counting(#[from] CountingError),
     #[error(transparent)]
     Account(#[from] AccountError),
+    /// Nothing damages a file in here.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     #[error("side rows: {0}")]
     Arrow(#[from] ArrowError),
 }
@@ -71,6 +76,8 @@ struct Job<'a, S: CommitStore> {
     /// What there is to read, by partition.
     arrived: Vec<&'a [Record]>,
     committer: Committer<S>,
+    /// Begun, and not made yet.
+    snapshot: Option<SnapshotTask<S::Chain>>,
     counting: Vec<Counting>,
     clocks: Vec<PartitionProgress>,
     positions: Vec<usize>,
@@ -97,14 +104,14 @@ pub fn run<S: CommitStore>(
             break;
         }
         if rng.u32(..habits.commit_one_in) == 0 {
-            job.commit(witness)?;
+            job.commit(rng, witness)?;
             if habits.end_one_in > 0 && rng.u32(..habits.end_one_in) == 0 {
                 break;
             }
         }
     }
     if job.unread {
-        job.commit(witness)?;
+        job.commit(rng, witness)?;
     }
     job.end(witness)
 }
@@ -122,6 +129,7 @@ impl<'a, S: CommitStore> Job<'a, S> {
             truth,
             arrived: truth.logs.iter().map(|log| &log[..log.len() * arrived_percent / 100]).collect(),
             committer,
+            snapshot: None,
             counting,
             clocks: vec![PartitionProgress::default(); truth.logs.len()],
             positions: vec![0; truth.logs.len()],
@@ -212,7 +220,8 @@ impl<'a, S: CommitStore> Job<'a, S> {
         Ok(())
     }
 
-    fn commit(&mut self, witness: &impl Witness) -> Result<(), JobError> {
+    fn commit(&mut self, rng: &mut Rng, witness: &impl Witness) -> Result<(), JobError> {
+        self.look_after_snapshot(rng)?;
         let clock_ms = self.clock();
         let mut files = Vec::new();
         for index in 0..self.counting.len() {
@@ -230,7 +239,8 @@ impl<'a, S: CommitStore> Job<'a, S> {
             files.push(self.stage(&OutputId::Late, "", &rows)?);
         }
         std::mem::replace(&mut self.account, account(self.truth)).check()?;
-        let pending = PendingCommit { progress: self.progress(), states: self.states()?, files };
+        let kind = self.kind(rng);
+        let pending = PendingCommit { progress: self.progress(), kind, states: self.states(kind)?, files };
         let committed = self.committer.commit(pending)?;
         self.unread = false;
         witness.durable(committed.epoch);
@@ -293,12 +303,32 @@ impl<'a, S: CommitStore> Job<'a, S> {
         }
     }
 
-    fn states(&self) -> Result<Vec<(String, RecordBatch)>, CountingError> {
-        let mut states = Vec::new();
-        for counting in &self.counting {
-            states.extend(counting.states()?.map(|batch| (counting.what.name.to_owned(), batch)));
+    fn states(&self, kind: Kind) -> Result<States, CountingError> {
+        let states = |counting: &Counting| Ok((counting.what.name.to_owned(), counting.states(kind)?));
+        self.counting.iter().map(states).collect()
+    }
+
+    /// Drawn, so that short logs have long chains.
+    fn kind(&self, rng: &mut Rng) -> Kind {
+        if self.committer.chain().base().is_none() || rng.u8(..4) == 0 { Kind::Full } else { Kind::Delta }
+    }
+
+    /// Begins one now and then, and has it made some commits later: to the files it is
+    /// the same as a thread that takes its time.
+    fn look_after_snapshot(&mut self, rng: &mut Rng) -> Result<(), JobError> {
+        if rng.bool() {
+            return Ok(());
         }
-        Ok(states)
+        match self.snapshot.take() {
+            None => self.snapshot = self.committer.begin_snapshot(),
+            Some(task) => {
+                let ended = task.make();
+                if let Some(damaged) = self.committer.snapshot_ended(ended)? {
+                    return Err(damaged.into());
+                }
+            }
+        }
+        Ok(())
     }
 
     fn end(self, witness: &impl Witness) -> Result<BTreeMap<Group, Sum>, JobError> {

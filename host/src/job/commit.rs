@@ -7,16 +7,17 @@ use anyhow::Context;
 use speed_layer_core::account::Account;
 use speed_layer_core::clock::ClockBounds;
 use speed_layer_core::commit::{
-    AggregateProgress, Codec, Epoch, Gap, OffsetMark, OutputId, PluginUse, Progress, PublishEntry, StageUse,
-    WindowOffsets,
+    AggregateProgress, Codec, Epoch, Gap, Kind, OutputId, PluginUse, Progress, PublishEntry, StageUse,
+    kind_of,
 };
-use speed_layer_core::group::WindowOffset;
+use speed_layer_core::group::GroupTable;
 use speed_layer_store::footer::OffsetRange;
 use speed_layer_store::letters::{DeadLetters, LateRow, LateRows, Letter};
-use speed_layer_store::{CommitStore, Committer, Footer, PendingCommit};
+use speed_layer_store::{CommitStore, Committer, Footer, PendingCommit, States};
 
 use super::open_windows::{Closed, OpenWindows};
 use super::partitions::Partitions;
+use super::snapshots::Snapshots;
 use crate::config::{AggregateSpec, Compression};
 use crate::stages::{AggregateClock, EpochContext, Partial, Side, SideRow, Sides};
 
@@ -54,6 +55,7 @@ pub struct Done {
 pub struct Commits<S: CommitStore> {
     pub topic: String,
     pub committer: Committer<S>,
+    pub snapshots: Snapshots,
     pub aggregates: Vec<AggregateCommit>,
     pub stages: Vec<StageUse>,
     pub gaps: Vec<Gap>,
@@ -73,7 +75,7 @@ pub struct AggregateCommit {
     pub plugins: Vec<PluginUse>,
 }
 
-impl<S: CommitStore> EpochCommit for Commits<S> {
+impl<S: CommitStore<Chain: Send + 'static>> EpochCommit for Commits<S> {
     fn has_checkpoint(&self) -> bool {
         self.committer.epoch() > Epoch::default().next()
     }
@@ -85,14 +87,17 @@ impl<S: CommitStore> EpochCommit for Commits<S> {
         clocks: &[AggregateClock],
         partitions: &Partitions,
     ) -> anyhow::Result<Done> {
+        self.snapshots.settle(&mut self.committer, false)?;
         let mut account = Account::new(self.aggregates.iter().map(|aggregate| aggregate.spec.name.as_str()));
         let mut sides = Sides::default();
+        let mut changed = Vec::new();
         for partial in partials {
             account.add(&partial.account);
             sides.append(partial.sides);
             for (index, groups) in partial.groups.iter().enumerate() {
                 self.aggregates[index].open.absorb(&epoch.for_aggregate(index), groups)?;
             }
+            changed.push(partial.groups);
         }
         let mut files = Vec::new();
         let mut windows = 0;
@@ -106,8 +111,10 @@ impl<S: CommitStore> EpochCommit for Commits<S> {
         }
         self.stage_sides(sides, notes, epoch, partitions, &mut files)?;
         account.check()?;
-        let pending = self.pending(epoch, clocks, partitions, files)?;
-        let committed = self.committer.commit(pending)?;
+        let (kind, states) = self.states(&changed).context("the open windows cannot be written down")?;
+        let progress = self.progress(epoch, clocks, partitions);
+        let committed = self.committer.commit(PendingCommit { progress, kind, states, files })?;
+        self.snapshots.begin_due(&mut self.committer)?;
         self.account.add(&account);
         self.windows_out += windows;
         self.commits += 1;
@@ -239,33 +246,46 @@ impl<S: CommitStore> Commits<S> {
         epoch.epoch_began_ms.saturating_add(self.bounds_skew_ms)
     }
 
-    fn pending(
-        &self,
-        epoch: &EpochContext,
-        clocks: &[AggregateClock],
-        partitions: &Partitions,
-        files: Vec<PublishEntry>,
-    ) -> anyhow::Result<PendingCommit> {
-        let mut states = Vec::new();
-        for aggregate in &self.aggregates {
-            if let Some(batch) = aggregate.open.export().context("the open windows cannot be written down")? {
-                states.push((aggregate.spec.name.clone(), batch));
-            }
+    /// What goes into the checkpoint of the open windows: all of them, or those that the
+    /// workers' partial states, one list a worker, have changed.
+    fn states(&self, changed: &[Vec<GroupTable>]) -> anyhow::Result<(Kind, States)> {
+        let open = self.aggregates.iter().map(|aggregate| aggregate.open.len()).sum();
+        let touched = changed.iter().flatten().map(GroupTable::len).sum();
+        let kind = kind_of(open, touched, self.committer.chain());
+        let mut states = States::new();
+        for (index, aggregate) in self.aggregates.iter().enumerate() {
+            let stored = match kind {
+                Kind::Full => aggregate.open.export()?,
+                Kind::Delta => {
+                    let of_it: Vec<&GroupTable> = changed.iter().map(|groups| &groups[index]).collect();
+                    aggregate.open.export_changed(&of_it)?
+                }
+            };
+            states.push((aggregate.spec.name.clone(), stored));
         }
-        let progress = Progress {
+        Ok((kind, states))
+    }
+
+    fn progress(&self, epoch: &EpochContext, clocks: &[AggregateClock], partitions: &Partitions) -> Progress {
+        let aggregates = self.aggregates.iter().zip(clocks);
+        Progress {
             epoch_began_ms: epoch.epoch_began_ms,
             clock_bound_ms: self.clock_bound_ms(epoch),
             partitions: partitions.progress(),
             stages: self.stages.clone(),
-            aggregates: self
-                .aggregates
-                .iter()
-                .zip(clocks)
-                .map(|(of, clock)| self.aggregate_progress(of, clock))
-                .collect(),
+            aggregates: aggregates.map(|(of, clock)| self.aggregate_progress(of, clock)).collect(),
             gaps: self.gaps.clone(),
-        };
-        Ok(PendingCommit { progress, states, files })
+        }
+    }
+
+    /// Ends the job in order.
+    ///
+    /// # Errors
+    /// The store failed; what is committed stays.
+    pub fn close(mut self) -> anyhow::Result<()> {
+        self.snapshots.settle(&mut self.committer, true)?;
+        self.committer.close_clean()?;
+        Ok(())
     }
 
     fn aggregate_progress(&self, aggregate: &AggregateCommit, clock: &AggregateClock) -> AggregateProgress {
@@ -279,22 +299,9 @@ impl<S: CommitStore> Commits<S> {
             withheld_until_ms: clock.withheld_until_ms,
             state_version: aggregate.state_version,
             plugins: aggregate.plugins.clone(),
-            windows: window_offsets(&self.topic, &aggregate.open.lowest_offsets()),
+            windows: Vec::new(),
         }
     }
-}
-
-/// The stored form of the lowest offsets, one entry a window.
-fn window_offsets(topic: &str, offsets: &[WindowOffset]) -> Vec<WindowOffsets> {
-    let mark =
-        |of: &WindowOffset| OffsetMark { topic: topic.into(), partition: of.partition, offset: of.offset };
-    offsets
-        .chunk_by(|a, b| a.start_us == b.start_us)
-        .map(|of_window| WindowOffsets {
-            start_ms: of_window[0].start_us.div_euclid(1000),
-            lowest: of_window.iter().map(mark).collect(),
-        })
-        .collect()
 }
 
 fn push_side(row: &SideRow, topic: &str, epoch: &EpochContext, dead: &mut DeadLetters, late: &mut LateRows) {

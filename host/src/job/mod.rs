@@ -14,6 +14,7 @@ mod open_windows;
 mod partitions;
 mod positions;
 mod process;
+mod snapshots;
 mod stored;
 mod summary;
 mod take_over;
@@ -144,7 +145,7 @@ impl<F: RecordFeed + 'static> Opened<'_, F> {
             start_ms,
             peak_rss_mb: process::peak_rss_mb(),
         };
-        commits.committer.close_clean()?;
+        commits.close()?;
         Ok(summary)
     }
 }

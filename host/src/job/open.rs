@@ -26,6 +26,7 @@ use super::control::StopHandle;
 use super::open_windows::OpenWindows;
 use super::partitions::{Beginning, Partitions};
 use super::positions::{self, Beginnings};
+use super::snapshots::Snapshots;
 use super::worker::{Command, Shared, Worker};
 use super::{Event, now_ms, stored};
 use crate::config::{AggregateSpec, JobSpec, Trigger};
@@ -176,6 +177,7 @@ impl<'a> Taken<'a> {
             windows_out: 0,
             commits: 0,
             committer: self.committer,
+            snapshots: Snapshots::default(),
         })
     }
 }

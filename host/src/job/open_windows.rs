@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use arrow_array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use speed_layer_core::group::{GroupTable, WindowGroups, WindowOffset, chunk_ranges};
+use speed_layer_core::group::{GroupTable, StoredGroups, WindowGroups, chunk_ranges};
 use speed_layer_core::key::KeyEncoder;
 use speed_layer_core::path::path_of;
 use speed_layer_plugin::{Aggregator, Context, Rejects};
@@ -73,21 +73,25 @@ impl OpenWindows {
     ///
     /// # Errors
     /// When they are not what this aggregate makes.
-    pub fn restore(&mut self, states: &RecordBatch, lowest: &[WindowOffset]) -> anyhow::Result<()> {
-        self.table.import(&self.keys, std::slice::from_ref(states), lowest).with_context(|| {
+    pub fn restore(&mut self, stored: &StoredGroups) -> anyhow::Result<()> {
+        self.table.import(&self.keys, stored).with_context(|| {
             format!("the open windows of aggregate {} in the checkpoint cannot be used", self.name)
         })
     }
 
-    /// The open windows for a checkpoint; `None` when there are none.
-    pub fn export(&self) -> anyhow::Result<Option<RecordBatch>> {
-        let batches = self.table.export(usize::MAX)?;
-        let Some(first) = batches.first() else { return Ok(None) };
-        Ok(Some(arrow_select::concat::concat_batches(&first.schema(), &batches)?))
+    /// Open groups.
+    pub fn len(&self) -> usize {
+        self.table.len()
     }
 
-    pub fn lowest_offsets(&self) -> Vec<WindowOffset> {
-        self.table.lowest_offsets()
+    /// All open groups, for a checkpoint.
+    pub fn export(&self) -> anyhow::Result<StoredGroups> {
+        Ok(self.table.export()?)
+    }
+
+    /// The open groups that these partial states have rows of, for a checkpoint.
+    pub fn export_changed(&self, partials: &[&GroupTable]) -> anyhow::Result<StoredGroups> {
+        Ok(self.table.export_changed(partials)?)
     }
 
     /// Merges a worker's partial states in.

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, bail};
 use speed_layer_core::commit::{AggregateProgress, Digest, OffsetMark, PluginUse, StageUse};
-use speed_layer_core::group::WindowOffset;
 use speed_layer_core::settings::{
     AggregateSettings, Difference, JobSettings, PluginSettings, compare, refusals,
 };
@@ -92,8 +91,8 @@ fn stored_aggregate(
     checkpoint: &Checkpoint,
     now: Option<&AggregateSettings>,
 ) -> anyhow::Result<AggregateSettings> {
-    let states = checkpoint.states.iter().find(|(name, _)| *name == of.name);
-    let columns = states.map(|(_, batch)| {
+    let stored = checkpoint.states.iter().find(|(name, _)| *name == of.name);
+    let columns = stored.and_then(|(_, stored)| stored.groups.as_ref()).map(|batch| {
         let state_columns: Vec<usize> = (2..batch.num_columns()).collect();
         batch.schema().project(&state_columns).map(|schema| columns_line(&schema))
     });
@@ -149,22 +148,8 @@ fn find<'a>(checkpoint: &'a Checkpoint, name: &str) -> Option<&'a AggregateProgr
 /// # Errors
 /// When they are not this aggregate's.
 pub fn restore(open: &mut OpenWindows, checkpoint: &Checkpoint) -> anyhow::Result<()> {
-    let Some((_, states)) = checkpoint.states.iter().find(|(name, _)| *name == open.name) else {
-        return Ok(());
-    };
-    let progress = find(checkpoint, &open.name)
-        .context("the checkpoint has states of an aggregate that it does not list")?;
-    let lowest: Vec<WindowOffset> = progress
-        .windows
-        .iter()
-        .flat_map(|window| window.lowest.iter().map(|mark| (window.start_ms, mark)))
-        .map(|(start_ms, mark)| WindowOffset {
-            start_us: start_ms.saturating_mul(1000),
-            partition: mark.partition,
-            offset: mark.offset,
-        })
-        .collect();
-    open.restore(states, &lowest)
+    let stored = checkpoint.states.iter().find(|(name, _)| *name == open.name);
+    stored.map_or(Ok(()), |(_, stored)| open.restore(stored))
 }
 
 /// The plugins that have served an aggregate or stage, with the present one at the end.

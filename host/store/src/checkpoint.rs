@@ -1,76 +1,70 @@
-//! A checkpoint's bytes. Verified whole before anything in them is used; never
-//! changed once written. No files here: bytes in, bytes out.
+//! A checkpoint's bytes, and a snapshot's: what the sections of a
+//! [container](crate::container) mean. Never changed once written. No files here: bytes
+//! in, bytes out.
 //!
-//! All integers are little-endian. There is no padding: each part begins where the
-//! one before it ends.
-//!
-//! | offset | bytes | what |
+//! | kind of section | name | what |
 //! |---|---|---|
-//! | 0 | 8 | magic: `89 53 4C 43 4B 50 54 0A` (`\x89SLCKPT\n`) |
-//! | 8 | 4 | format version, 1 |
-//! | 12 | 4 | number of sections, n |
-//! | 16 | 8 | length of the whole file |
-//! | 24 | 4 | length of the section table |
-//! | 28 | | the section table: n entries |
-//! | | | the sections, in the table's order |
-//! | end − 32 | 32 | SHA-256 of all bytes before the first section |
+//! | 1 | | the manifest, the first section and the only one of its kind: JSON, UTF-8 |
+//! | 2 | the aggregate's | groups: an Arrow IPC stream of one record batch, uncompressed |
+//! | 3 | the aggregate's | the lowest offsets of the groups' windows, likewise |
 //!
-//! An entry of the table:
-//!
-//! | bytes | what |
-//! |---|---|
-//! | 4 | kind: 1 the manifest, 2 the states of one aggregate |
-//! | 4 | length of the name |
-//! | 8 | offset of the section in the file |
-//! | 8 | length of the section |
-//! | 32 | SHA-256 of the section |
-//! | | the name: UTF-8; of the manifest empty, of states the aggregate's |
-//!
-//! The first section is the manifest, the only one of its kind: JSON, UTF-8, of
-//! `speed_layer_core::commit::Manifest`. States are an Arrow IPC stream of one
-//! record batch, uncompressed.
-//!
-//! Header, table and trailer are the same in every version, so that a file of
-//! another version is told from a damaged one.
-//!
-//! The trailer covers the header and the table, the table the digest of every
-//! section, so the trailer stands for every byte; it is also the checkpoint's
-//! digest, by which the next one names its parent.
+//! The manifest of a checkpoint is `speed_layer_core::commit::Manifest`, that of a
+//! snapshot `SnapshotManifest`. Format 1 knew neither snapshots nor sections of kind 3:
+//! its manifests hold the offsets.
 
 use std::panic::catch_unwind;
+use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, Int64Type};
+use arrow_array::{Array, ArrayRef, Int32Array, Int64Array, RecordBatch};
 use arrow_buffer::Buffer;
 use arrow_ipc::reader::StreamDecoder;
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::ArrowError;
-use speed_layer_core::commit::{Digest, FORMAT_VERSION, Manifest};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use speed_layer_core::commit::{
+    AggregateProgress, Digest, FORMAT_VERSION, FORMAT_VERSION_MIN, Manifest, SnapshotManifest,
+};
+use speed_layer_core::group::{StoredGroups, WindowOffset};
 
-use crate::part::digest_of_bytes;
+use crate::container::{Magic, Section, assemble, damaged, verify};
 
-const MAGIC: [u8; 8] = *b"\x89SLCKPT\n";
-const HEADER_BYTES: usize = 28;
-const ENTRY_BYTES: usize = 56;
-const TRAILER_BYTES: usize = 32;
+const CHECKPOINT: Magic = *b"\x89SLCKPT\n";
+const SNAPSHOT: Magic = *b"\x89SLSNAP\n";
 const MANIFEST: u32 = 1;
-const STATES: u32 = 2;
+const GROUPS: u32 = 2;
+const OFFSETS: u32 = 3;
+
+/// What is open of each aggregate, by its name.
+pub type States = Vec<(String, StoredGroups)>;
 
 /// A checkpoint, read and verified.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
     pub manifest: Manifest,
-    /// By aggregate, in the order written.
-    pub states: Vec<(String, RecordBatch)>,
+    /// In the order written; aggregates without open groups may be missing.
+    pub states: States,
     /// Stands for every byte of it.
     pub digest: Digest,
 }
 
+/// A snapshot, read and verified.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    pub manifest: SnapshotManifest,
+    pub states: States,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
-    /// Not the bytes that were written.
+    /// Not the bytes that were written, or not with what they build upon.
     #[error("{0}")]
     Damaged(String),
-    #[error("it has format version {0}, this program reads version {FORMAT_VERSION}")]
+    #[error(
+        "it has format version {0}, this program reads versions {FORMAT_VERSION_MIN} to {FORMAT_VERSION}"
+    )]
     OtherFormat(u32),
     /// Writing only.
     #[error("the states of aggregate {aggregate} cannot be written: {cause}")]
@@ -80,99 +74,160 @@ pub enum CheckpointError {
     Manifest(serde_json::Error),
 }
 
-struct Section<'a> {
-    kind: u32,
-    name: &'a str,
-    bytes: &'a [u8],
-}
-
 /// The bytes of a checkpoint.
 ///
 /// # Errors
 /// [`CheckpointError::States`] for a column type that Arrow IPC cannot write.
-pub fn encode(manifest: &Manifest, states: &[(String, RecordBatch)]) -> Result<Vec<u8>, CheckpointError> {
+pub fn encode(manifest: &Manifest, states: &[(String, StoredGroups)]) -> Result<Vec<u8>, CheckpointError> {
+    encode_as(CHECKPOINT, manifest, states)
+}
+
+/// The bytes of a snapshot.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_snapshot(
+    manifest: &SnapshotManifest,
+    states: &[(String, StoredGroups)],
+) -> Result<Vec<u8>, CheckpointError> {
+    encode_as(SNAPSHOT, manifest, states)
+}
+
+fn encode_as(
+    magic: Magic,
+    manifest: &impl Serialize,
+    states: &[(String, StoredGroups)],
+) -> Result<Vec<u8>, CheckpointError> {
     let json = serde_json::to_vec(manifest).map_err(CheckpointError::Manifest)?;
-    let streams = states.iter().map(|(name, batch)| stream(name, batch)).collect::<Result<Vec<_>, _>>()?;
+    let mut streams = Vec::new();
+    for (name, stored) in states {
+        let failed = |cause| CheckpointError::States { aggregate: name.clone(), cause };
+        if let Some(groups) = &stored.groups {
+            streams.push((GROUPS, name, stream(groups).map_err(failed)?));
+        }
+        if !stored.offsets.is_empty() {
+            let offsets = offsets_batch(&stored.offsets).and_then(|batch| stream(&batch));
+            streams.push((OFFSETS, name, offsets.map_err(failed)?));
+        }
+    }
     let mut sections = vec![Section { kind: MANIFEST, name: "", bytes: &json }];
-    for ((name, _), bytes) in states.iter().zip(&streams) {
-        sections.push(Section { kind: STATES, name, bytes });
-    }
-    Ok(assemble(&sections))
+    sections.extend(streams.iter().map(|(kind, name, bytes)| Section { kind: *kind, name, bytes }));
+    Ok(assemble(magic, &sections))
 }
 
-fn stream(aggregate: &str, batch: &RecordBatch) -> Result<Vec<u8>, CheckpointError> {
-    let write = || {
-        let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema())?;
-        writer.write(batch)?;
-        writer.into_inner()
-    };
-    write().map_err(|cause| CheckpointError::States { aggregate: aggregate.to_owned(), cause })
+fn stream(batch: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
+    let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema())?;
+    writer.write(batch)?;
+    writer.into_inner()
 }
 
-fn assemble(sections: &[Section<'_>]) -> Vec<u8> {
-    let table_bytes: usize = sections.iter().map(|section| ENTRY_BYTES + section.name.len()).sum();
-    let body_bytes: usize = sections.iter().map(|section| section.bytes.len()).sum();
-    let total = HEADER_BYTES + table_bytes + body_bytes + TRAILER_BYTES;
-    let mut file = Vec::with_capacity(total);
-    file.extend_from_slice(&MAGIC);
-    file.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
-    file.extend_from_slice(&(sections.len() as u32).to_le_bytes());
-    file.extend_from_slice(&(total as u64).to_le_bytes());
-    file.extend_from_slice(&(table_bytes as u32).to_le_bytes());
-    let mut offset = HEADER_BYTES + table_bytes;
-    for section in sections {
-        push_entry(&mut file, section, offset);
-        offset += section.bytes.len();
-    }
-    let trailer = digest_of_bytes(&file);
-    sections.iter().for_each(|section| file.extend_from_slice(section.bytes));
-    file.extend_from_slice(&trailer.0);
-    file
+fn offsets_batch(offsets: &[WindowOffset]) -> Result<RecordBatch, ArrowError> {
+    let starts = Int64Array::from_iter_values(offsets.iter().map(|offset| offset.start_us));
+    let partitions = Int32Array::from_iter_values(offsets.iter().map(|offset| offset.partition));
+    let values = Int64Array::from_iter_values(offsets.iter().map(|offset| offset.offset));
+    let columns: [(&str, ArrayRef); 3] = [
+        ("window_start_us", Arc::new(starts)),
+        ("partition", Arc::new(partitions)),
+        ("lowest_offset", Arc::new(values)),
+    ];
+    RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, false)))
 }
 
-fn push_entry(file: &mut Vec<u8>, section: &Section<'_>, offset: usize) {
-    file.extend_from_slice(&section.kind.to_le_bytes());
-    file.extend_from_slice(&(section.name.len() as u32).to_le_bytes());
-    file.extend_from_slice(&(offset as u64).to_le_bytes());
-    file.extend_from_slice(&(section.bytes.len() as u64).to_le_bytes());
-    file.extend_from_slice(&digest_of_bytes(section.bytes).0);
-    file.extend_from_slice(section.name.as_bytes());
-}
-
-/// Reads a checkpoint, verifying every byte first.
+/// Reads a checkpoint, verifying every byte first. The states of one that holds only
+/// what its epoch changed are just that.
 ///
 /// # Errors
 /// [`CheckpointError::Damaged`] with what is wrong, or
 /// [`CheckpointError::OtherFormat`]. Never panics, whatever the bytes are.
 pub fn decode(file: &[u8]) -> Result<Checkpoint, CheckpointError> {
-    let (sections, digest) = verify(file)?;
-    let mut sections = sections.into_iter();
+    let (mut manifest, mut states, digest) = decode_as::<Manifest>(CHECKPOINT, file)?;
+    manifest.progress.aggregates.iter_mut().for_each(|aggregate| take_offsets(aggregate, &mut states));
+    Ok(Checkpoint { manifest, states, digest })
+}
+
+/// Reads a snapshot, verifying every byte first.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_snapshot(file: &[u8]) -> Result<Snapshot, CheckpointError> {
+    let (manifest, states, _) = decode_as::<SnapshotManifest>(SNAPSHOT, file)?;
+    Ok(Snapshot { manifest, states })
+}
+
+fn decode_as<M: DeserializeOwned>(magic: Magic, file: &[u8]) -> Result<(M, States, Digest), CheckpointError> {
+    let verified = verify(magic, file)?;
+    let mut sections = verified.sections.into_iter();
     let manifest = match sections.next() {
         Some(section) if section.kind == MANIFEST => read_manifest(section.bytes)?,
         _ => return Err(damaged("its first section is not the manifest")),
     };
-    let states = sections.map(read_states).collect::<Result<_, _>>()?;
-    Ok(Checkpoint { manifest, states, digest })
+    let mut states = States::new();
+    sections.try_for_each(|section| read_states(&section, &mut states))?;
+    Ok((manifest, states, verified.digest))
 }
 
-fn read_manifest(json: &[u8]) -> Result<Manifest, CheckpointError> {
+fn read_manifest<M: DeserializeOwned>(json: &[u8]) -> Result<M, CheckpointError> {
     serde_json::from_slice(json).map_err(|cause| damaged(format!("its manifest cannot be read: {cause}")))
 }
 
-fn read_states(section: Section<'_>) -> Result<(String, RecordBatch), CheckpointError> {
+/// Format 1 keeps the offsets in the manifest.
+fn take_offsets(aggregate: &mut AggregateProgress, states: &mut States) {
+    let Some((_, stored)) = states.iter_mut().find(|(name, _)| *name == aggregate.name) else { return };
+    for window in std::mem::take(&mut aggregate.windows) {
+        let start_us = window.start_ms.saturating_mul(1000);
+        let offset = |mark: &speed_layer_core::commit::OffsetMark| WindowOffset {
+            start_us,
+            partition: mark.partition,
+            offset: mark.offset,
+        };
+        stored.offsets.extend(window.lowest.iter().map(offset));
+    }
+}
+
+fn read_states(section: &Section<'_>, states: &mut States) -> Result<(), CheckpointError> {
     let wrong = |cause: &dyn std::fmt::Display| {
         damaged(format!("the states of aggregate {} cannot be read: {cause}", section.name))
     };
-    if section.kind != STATES {
-        return Err(wrong(&format!("section kind {} is not known", section.kind)));
-    }
     // The bytes are those of the digest, but whoever forged a digest may have written
     // what Arrow's reader takes for granted: it panics on some of it.
-    match catch_unwind(|| read_stream(section.bytes)) {
-        Ok(Ok(batch)) => Ok((section.name.to_owned(), batch)),
-        Ok(Err(cause)) => Err(wrong(&cause)),
-        Err(_) => Err(wrong(&"it is no Arrow stream of ours")),
+    let batch = match catch_unwind(|| read_stream(section.bytes)) {
+        Ok(read) => read.map_err(|cause| wrong(&cause))?,
+        Err(_) => return Err(wrong(&"it is no Arrow stream of ours")),
+    };
+    let stored = stored_of(section.name, states);
+    match section.kind {
+        GROUPS if stored.groups.is_none() => stored.groups = Some(batch),
+        OFFSETS if stored.offsets.is_empty() => {
+            stored.offsets = read_offsets(&batch).ok_or_else(|| wrong(&"its offsets are not such"))?;
+        }
+        kind => return Err(wrong(&format!("a section of kind {kind} is not expected"))),
     }
+    Ok(())
+}
+
+fn stored_of<'a>(name: &str, states: &'a mut States) -> &'a mut StoredGroups {
+    let at = states.iter().position(|(held, _)| held == name).unwrap_or_else(|| {
+        states.push((name.to_owned(), StoredGroups::default()));
+        states.len() - 1
+    });
+    &mut states[at].1
+}
+
+/// `None` unless it is what [`offsets_batch`] makes.
+fn read_offsets(batch: &RecordBatch) -> Option<Vec<WindowOffset>> {
+    let numbers = |at: usize| batch.columns().get(at)?.as_primitive_opt::<Int64Type>();
+    let (starts, values) = (numbers(0)?, numbers(2)?);
+    let partitions = batch.columns().get(1)?.as_primitive_opt::<Int32Type>()?;
+    if starts.null_count() + partitions.null_count() + values.null_count() > 0 {
+        return None;
+    }
+    let rows = starts.values().iter().zip(partitions.values()).zip(values.values());
+    let offset = |((start_us, partition), offset): ((&i64, &i32), &i64)| WindowOffset {
+        start_us: *start_us,
+        partition: *partition,
+        offset: *offset,
+    };
+    Some(rows.map(offset).collect())
 }
 
 /// The one batch of a stream. The decoder takes from what is there; a reader would
@@ -185,97 +240,4 @@ fn read_stream(bytes: &[u8]) -> Result<RecordBatch, ArrowError> {
         (Some(batch), None) => Ok(batch),
         _ => Err(ArrowError::IpcError("there is not exactly one batch".to_owned())),
     }
-}
-
-/// Checks every length and every digest; gives the sections and the trailer.
-fn verify(file: &[u8]) -> Result<(Vec<Section<'_>>, Digest), CheckpointError> {
-    let mut header = Cursor { bytes: file };
-    if header.take(8)? != MAGIC {
-        return Err(damaged("it does not begin as a checkpoint does"));
-    }
-    let version = header.u32()?;
-    let (count, total, table_bytes) = (header.u32()?, header.u64()?, header.u32()?);
-    if total != file.len() as u64 {
-        return Err(damaged(format!("it is {} bytes long, its header says {total}", file.len())));
-    }
-    let mut table = Cursor { bytes: header.take(table_bytes as usize)? };
-    let head = &file[..HEADER_BYTES + table_bytes as usize];
-    let digest = digest_of_bytes(head);
-    if !file.ends_with(&digest.0) {
-        return Err(damaged("its checksum is wrong"));
-    }
-    if version != FORMAT_VERSION {
-        return Err(CheckpointError::OtherFormat(version));
-    }
-    let mut body = header.bytes;
-    let mut sections = Vec::new();
-    for _ in 0..count {
-        let offset = (file.len() - body.len()) as u64;
-        let (section, rest) = take_section(&mut table, body, offset)?;
-        sections.push(section);
-        body = rest;
-    }
-    if !table.bytes.is_empty() || body.len() != TRAILER_BYTES {
-        return Err(damaged("its sections do not fill it"));
-    }
-    Ok((sections, digest))
-}
-
-/// The section that the table's next entry describes, and what follows it.
-fn take_section<'a>(
-    table: &mut Cursor<'a>,
-    body: &'a [u8],
-    offset: u64,
-) -> Result<(Section<'a>, &'a [u8]), CheckpointError> {
-    let (kind, name_bytes) = (table.u32()?, table.u32()?);
-    let (begins, length) = (table.u64()?, table.u64()?);
-    let sha256 = table.take(32)?;
-    let name = std::str::from_utf8(table.take(name_bytes as usize)?)
-        .map_err(|_| damaged("the name of a section is not UTF-8"))?;
-    let mut rest = Cursor { bytes: body };
-    let bytes = rest.take(usize::try_from(length).unwrap_or(usize::MAX))?;
-    if begins != offset || digest_of_bytes(bytes).0 != sha256 {
-        return Err(damaged(format!("the checksum of section {kind} {name:?} is wrong")));
-    }
-    Ok((Section { kind, name, bytes }, rest.bytes))
-}
-
-/// The digest of a checkpoint that [`encode`] made.
-pub(crate) fn trailer(file: &[u8]) -> Digest {
-    let mut digest = [0; TRAILER_BYTES];
-    if let Some(last) = file.last_chunk() {
-        digest = *last;
-    }
-    Digest(digest)
-}
-
-/// Takes from the front of a slice, never beyond its end.
-struct Cursor<'a> {
-    bytes: &'a [u8],
-}
-
-impl<'a> Cursor<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8], CheckpointError> {
-        let (taken, rest) = self.bytes.split_at_checked(count).ok_or_else(|| damaged("it is cut short"))?;
-        self.bytes = rest;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], CheckpointError> {
-        let mut array = [0; N];
-        array.copy_from_slice(self.take(N)?);
-        Ok(array)
-    }
-
-    fn u32(&mut self) -> Result<u32, CheckpointError> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Result<u64, CheckpointError> {
-        self.array().map(u64::from_le_bytes)
-    }
-}
-
-fn damaged(why: impl Into<String>) -> CheckpointError {
-    CheckpointError::Damaged(why.into())
 }

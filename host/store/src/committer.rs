@@ -11,11 +11,14 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use parquet::errors::ParquetError;
 use speed_layer_core::commit::{
-    Codec, CommitShape, Digest, Epoch, FORMAT_VERSION, Generation, JobName, Kind, Manifest, Outcome,
-    OutputId, PartName, Progress, PublishEntry, Refusal, Rivals, Step, Stop, droppable, next_step,
+    Chain, Codec, CommitShape, Digest, Epoch, FORMAT_VERSION, Generation, JobName, Kind, Manifest, Outcome,
+    OutputId, PartName, Progress, PublishEntry, Refusal, Rivals, Step, Stop, next_step,
 };
+use speed_layer_core::group::StoredGroups;
 
-use crate::checkpoint::{Checkpoint, CheckpointError, decode, encode, trailer};
+use crate::chain::{SnapshotError, SnapshotMade, SnapshotTask, Whole, bytes_of, read_one};
+use crate::checkpoint::{CheckpointError, States, encode};
+use crate::container::trailer;
 use crate::error::StoreError;
 use crate::footer::Footer;
 use crate::part::ParquetPart;
@@ -51,6 +54,11 @@ pub enum CommitError {
     Missing { root: String, path: String },
     #[error("the checkpoint of job {job} cannot be written: {cause}")]
     Checkpoint { job: JobName, cause: CheckpointError },
+    #[error(
+        "the checkpoint of epoch {epoch} in {place}, which this process wrote, cannot be read again: {cause}; check \
+         the disk, and see what `host checkpoint verify` says before starting again"
+    )]
+    Unreadable { epoch: Epoch, place: String, cause: CheckpointError },
     #[error("{path} cannot be written as Parquet: {cause}")]
     Parquet { path: String, cause: ParquetError },
     #[error("an earlier commit of job {job} failed in this process: end it and start again")]
@@ -58,11 +66,14 @@ pub enum CommitError {
 }
 
 /// What a commit is made of, besides what the committer knows itself.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct PendingCommit {
     pub progress: Progress,
-    /// The open windows' states by aggregate.
-    pub states: Vec<(String, RecordBatch)>,
+    /// Whether `states` are all of them or only the changed ones; those only where the
+    /// committer's [chain](Committer::chain) has a base.
+    pub kind: Kind,
+    /// What is open, by aggregate.
+    pub states: States,
     /// As [`Committer::finish_part`] gave them, all of this epoch.
     pub files: Vec<PublishEntry>,
 }
@@ -113,19 +124,21 @@ pub struct Committer<S: CommitStore> {
     store: S,
     generation: Generation,
     last: Option<Sealed>,
+    chain: Chain,
     next_part: u32,
     tidied: bool,
     ended: bool,
 }
 
 impl<S: CommitStore> Committer<S> {
-    pub(crate) fn new(store: S, generation: Generation, checkpoint: Option<&Checkpoint>) -> Self {
-        let last = checkpoint.map(|checkpoint| Sealed {
-            epoch: checkpoint.manifest.epoch,
-            digest: checkpoint.digest,
-            clean: checkpoint.manifest.clean,
+    pub(crate) fn new(store: S, generation: Generation, whole: Option<&Whole>) -> Self {
+        let last = whole.map(|whole| Sealed {
+            epoch: whole.checkpoint.manifest.epoch,
+            digest: whole.checkpoint.digest,
+            clean: whole.checkpoint.manifest.clean,
         });
-        Self { store, generation, last, next_part: 0, tidied: false, ended: false }
+        let chain = whole.map(|whole| whole.chain.clone()).unwrap_or_default();
+        Self { store, generation, last, chain, next_part: 0, tidied: false, ended: false }
     }
 
     /// The epoch that the next commit seals.
@@ -139,6 +152,50 @@ impl<S: CommitStore> Committer<S> {
 
     pub fn store(&self) -> &S {
         &self.store
+    }
+
+    /// What the next commit builds upon.
+    pub fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    /// Begins a snapshot of the newest epoch, unless there is nothing to gain or one is
+    /// in work. It is to be made beside the next commits, and what comes of it given to
+    /// [`Committer::snapshot_ended`]; until then nothing is dropped that it may read.
+    pub fn begin_snapshot(&mut self) -> Option<SnapshotTask<S::Chain>> {
+        let last = self.last?;
+        let epoch = self.chain.begin_snapshot()?;
+        Some(SnapshotTask {
+            store: self.store.chain(),
+            job: self.store.job().clone(),
+            epoch,
+            of: last.digest,
+        })
+    }
+
+    /// Takes note of a snapshot. One for which the chain turned out to be damaged gives
+    /// what is wrong: the next commit then writes all states down anew.
+    ///
+    /// # Errors
+    /// [`CommitError`]: the disk failed, or the job belongs to another process.
+    pub fn snapshot_ended(
+        &mut self,
+        ended: Result<SnapshotMade, SnapshotError>,
+    ) -> Result<Option<SnapshotError>, CommitError> {
+        match ended {
+            Ok(made) => {
+                self.chain.snapshot_made(made.epoch, made.bytes);
+                Ok(None)
+            }
+            Err(_) if self.store.newest_generation()? > self.generation => {
+                Err(CommitError::fenced(&self.store))
+            }
+            Err(SnapshotError::Store(cause)) => Err(cause.into()),
+            Err(damaged) => {
+                self.chain = Chain::default();
+                Ok(Some(damaged))
+            }
+        }
     }
 
     /// Begins a file of the next commit, to be published in `directory` under the
@@ -188,8 +245,8 @@ impl<S: CommitStore> Committer<S> {
     /// [`CommitError`]: the process must end. Whether the epoch is committed then is
     /// for the next start to find out.
     pub fn commit(&mut self, pending: PendingCommit) -> Result<Committed, CommitError> {
-        let PendingCommit { progress, states, files } = pending;
-        let manifest = self.manifest(progress, files, false);
+        let PendingCommit { progress, kind, states, files } = pending;
+        let manifest = self.manifest(progress, kind, files, false);
         self.seal_and_publish(&manifest, &states)
     }
 
@@ -214,24 +271,27 @@ impl<S: CommitStore> Committer<S> {
         Ok(sealed)
     }
 
+    /// Nothing is open that was not open before: no states are written again.
     fn seal_end(&mut self, last: Sealed) -> Result<Committed, CommitError> {
-        let read = self.store.read_checkpoint(last.epoch);
-        let bytes = read.map_err(|cause| CommitError::unless_fenced(&self.store, self.generation, cause))?;
-        let checkpoint = decode(&bytes).map_err(|cause| self.checkpoint_error(cause))?;
-        drop(bytes);
-        let manifest = self.manifest(checkpoint.manifest.progress, Vec::new(), true);
-        self.seal_and_publish(&manifest, &checkpoint.states)
+        let fenced = |cause| CommitError::unless_fenced(&self.store, self.generation, cause);
+        let place = self.store.place();
+        let read = read_one(&self.store.chain(), last.epoch).map_err(fenced)?;
+        let vanished = || fenced(StoreError::Vanished { epoch: last.epoch, place: place.clone() });
+        let unreadable = |cause| CommitError::Unreadable { epoch: last.epoch, place: place.clone(), cause };
+        let checkpoint = read.ok_or_else(vanished)?.map_err(unreadable)?;
+        let manifest = self.manifest(checkpoint.manifest.progress, Kind::Delta, Vec::new(), true);
+        self.seal_and_publish(&manifest, &[])
     }
 
-    fn manifest(&self, progress: Progress, publish: Vec<PublishEntry>, clean: bool) -> Manifest {
+    fn manifest(&self, progress: Progress, kind: Kind, publish: Vec<PublishEntry>, clean: bool) -> Manifest {
         Manifest {
             format: FORMAT_VERSION,
             job: self.store.job().clone(),
             epoch: self.epoch(),
             generation: self.generation,
             parent: self.last.map(|last| last.digest),
-            kind: Kind::Full,
-            base: None,
+            kind,
+            base: self.chain.base().filter(|_| kind == Kind::Delta),
             published_through: self.epoch().previous(),
             clean,
             outputs: self.store.outputs(),
@@ -243,7 +303,7 @@ impl<S: CommitStore> Committer<S> {
     fn seal_and_publish(
         &mut self,
         manifest: &Manifest,
-        states: &[(String, RecordBatch)],
+        states: &[(String, StoredGroups)],
     ) -> Result<Committed, CommitError> {
         if self.ended {
             return Err(CommitError::Ended { job: manifest.job.clone() });
@@ -251,7 +311,7 @@ impl<S: CommitStore> Committer<S> {
         self.ended = true;
         let bytes = encode(manifest, states).map_err(|cause| self.checkpoint_error(cause))?;
         let digest = trailer(&bytes);
-        self.take_steps(&Commit { manifest, bytes: &bytes, digest })?;
+        self.take_steps(&Commit { manifest, states_bytes: bytes_of(states), bytes: &bytes, digest })?;
         self.ended = false;
         self.last = Some(Sealed { epoch: manifest.epoch, digest, clean: manifest.clean });
         self.next_part = 0;
@@ -280,7 +340,10 @@ impl<S: CommitStore> Committer<S> {
             Step::Seal => Outcome::Sealed(self.store.seal(epoch, commit.bytes)?),
             Step::Publish(index) => Outcome::Published(self.store.publish(&commit.manifest.publish[index])?),
             Step::SyncPublished => done(self.store.sync_published()?),
-            Step::CleanUp => done(self.clean_up(epoch)?),
+            Step::CleanUp => {
+                self.chain.sealed(epoch, commit.manifest.kind, commit.states_bytes);
+                done(self.clean_up(epoch)?)
+            }
         })
     }
 
@@ -301,8 +364,8 @@ impl<S: CommitStore> Committer<S> {
 
     /// What the checkpoint of `epoch` goes on from, if it is there and readable.
     fn parent_of(&self, epoch: Epoch) -> Option<Digest> {
-        let bytes = self.store.read_checkpoint(epoch).ok()?;
-        decode(&bytes).ok()?.manifest.parent
+        let read = read_one(&self.store.chain(), epoch).ok()??;
+        read.ok()?.manifest.parent
     }
 
     /// Everything before `epoch` is published and said to be: its staged names and
@@ -313,9 +376,9 @@ impl<S: CommitStore> Committer<S> {
                 self.store.remove_staged(&file.output, &file.name.to_string())?;
             }
         }
-        for old in droppable(&self.store.epochs()?, epoch) {
-            self.store.remove_checkpoint(old)?;
-        }
+        let old = self.chain.droppable(&self.store.epochs()?, &self.store.snapshots()?, epoch);
+        old.checkpoints.iter().try_for_each(|epoch| self.store.remove_checkpoint(*epoch))?;
+        old.snapshots.iter().try_for_each(|epoch| self.store.remove_snapshots(*epoch))?;
         if !self.tidied {
             self.store.remove_old_generations()?;
             self.tidied = true;
@@ -331,6 +394,7 @@ impl<S: CommitStore> Committer<S> {
 /// One commit on its way.
 struct Commit<'a> {
     manifest: &'a Manifest,
+    states_bytes: u64,
     bytes: &'a [u8],
     digest: Digest,
 }

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use speed_layer_core::commit::OutputId;
+use speed_layer_core::commit::{Epoch, OutputId};
 
 use crate::layer::Owner;
 
@@ -22,6 +22,11 @@ pub enum StoreError {
         path = path.display()
     )]
     SyncFailed { path: PathBuf, cause: io::Error },
+    #[error(
+        "the checkpoint of epoch {epoch} in {place} is not there any more: another process of this job has dropped \
+         it, or somebody removed it; see who that is, and start again"
+    )]
+    Vanished { epoch: Epoch, place: String },
     #[error(
         "another process runs this job{holder} and holds {path}; end that one first (`host run --take-over` does \
          so itself), or give this one another --name and output",

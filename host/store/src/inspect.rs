@@ -4,16 +4,18 @@
 
 use std::path::{Path, PathBuf};
 
-use speed_layer_core::commit::{Epoch, FoundCheckpoint, JobName};
+use speed_layer_core::commit::{ChainLink, Digest, Epoch, FoundCheckpoint, JobName, SnapshotId, is_whole};
 
-use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::chain::{read_one as read_alone, read_whole};
+use crate::checkpoint::{Checkpoint, CheckpointError, decode_snapshot};
+use crate::container::damaged;
 use crate::disk::DiskLayer;
 use crate::error::StoreError;
 use crate::layer::FileLayer;
 use crate::layout::{CHECKPOINT_PREFIX, Layout};
 use crate::posix::PosixStore;
-use crate::recover::{found, read_checkpoint};
-use crate::store::CommitStore;
+use crate::recover::found;
+use crate::store::{ChainStore, CommitStore};
 
 /// A checkpoint as it was found.
 pub struct ReadCheckpoint {
@@ -25,10 +27,58 @@ pub struct ReadCheckpoint {
     pub content: Result<Checkpoint, CheckpointError>,
 }
 
-impl ReadCheckpoint {
-    pub(crate) fn as_found(&self) -> FoundCheckpoint<'_> {
-        found(self.epoch, &self.content)
+/// A snapshot as it was found.
+pub struct ReadSnapshot {
+    /// By its name.
+    pub epoch: Epoch,
+    pub path: PathBuf,
+    /// Of its file.
+    pub bytes: u64,
+    /// Whose it is, and of which checkpoint.
+    pub content: Result<(JobName, Digest), CheckpointError>,
+}
+
+/// Every checkpoint and snapshot of a job, each file read alone.
+pub struct ReadAll {
+    /// Newest first. Their states are what is in the files.
+    pub checkpoints: Vec<ReadCheckpoint>,
+    /// Newest first.
+    pub snapshots: Vec<ReadSnapshot>,
+}
+
+impl ReadAll {
+    /// The readable ones.
+    pub(crate) fn links(&self) -> Vec<ChainLink<'_>> {
+        let readable = self.checkpoints.iter().filter_map(|one| one.content.as_ref().ok());
+        readable.map(|one| ChainLink { manifest: &one.manifest, digest: one.digest }).collect()
     }
+
+    /// The readable ones.
+    pub(crate) fn snapshot_ids(&self) -> Vec<SnapshotId> {
+        let readable = self.snapshots.iter().filter_map(|one| Some((one.epoch, one.content.as_ref().ok()?)));
+        readable.map(|(epoch, (_, of))| SnapshotId { epoch, of: *of }).collect()
+    }
+
+    /// The checkpoints as a start would find them: one whose states cannot be put
+    /// together is damaged.
+    pub(crate) fn as_found(&self) -> Vec<FoundCheckpoint<'_>> {
+        let (links, snapshots) = (self.links(), self.snapshot_ids());
+        let broken = broken_chain();
+        let as_found = |one: &'_ ReadCheckpoint| {
+            let link = links.iter().find(|link| link.manifest.epoch == one.epoch);
+            match (link, &one.content) {
+                (Some(link), _) if is_whole(link, &links, &snapshots) => found(one.epoch, Ok(link.manifest)),
+                (_, Err(cause)) => found(one.epoch, Err(cause)),
+                (_, Ok(_)) => found(one.epoch, Err(&broken)),
+            }
+        };
+        self.checkpoints.iter().map(as_found).collect()
+    }
+}
+
+/// What is wrong with a checkpoint that is whole itself, but not with what it needs.
+pub(crate) fn broken_chain() -> CheckpointError {
+    damaged("its states build upon checkpoints before it that are not all there and readable")
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -102,18 +152,31 @@ fn holds_checkpoints(dir: &Path) -> Result<bool, StoreError> {
     Ok(entries.iter().any(|entry| !entry.is_dir && entry.name.as_deref().is_some_and(is_one)))
 }
 
-/// Every checkpoint there is, newest first.
+/// Every checkpoint and snapshot there is.
 ///
 /// # Errors
-/// [`StoreError`] where the disk fails. What is wrong with a checkpoint is in it.
-pub fn read_all<L: FileLayer>(store: &PosixStore<L>) -> Result<Vec<ReadCheckpoint>, StoreError> {
+/// [`StoreError`] where the disk fails. What is wrong with a file is in the result.
+pub fn read_all<L: FileLayer>(store: &PosixStore<L>) -> Result<ReadAll, StoreError> {
     let mut epochs = store.epochs()?;
     epochs.sort_unstable_by(|a, b| b.cmp(a));
-    let read = epochs.into_iter().map(|epoch| read_one(store, epoch));
-    read.filter_map(Result::transpose).collect()
+    let dir = store.checkpoints();
+    let alone =
+        |epoch| read_with(store, epoch, || read_alone(&dir, epoch)?.ok_or_else(|| vanished(&dir, epoch)));
+    let checkpoints =
+        epochs.into_iter().map(alone).filter_map(Result::transpose).collect::<Result<_, _>>()?;
+    let mut snapshots = Vec::new();
+    for (epoch, name) in dir.snapshots()?.into_iter().rev() {
+        if let Some(bytes) = dir.read(&name)? {
+            let path = store.layout().checkpoint_dir().join(&name);
+            let content = decode_snapshot(&bytes).map(|read| (read.manifest.job, read.manifest.of));
+            snapshots.push(ReadSnapshot { epoch, path, bytes: bytes.len() as u64, content });
+        }
+    }
+    Ok(ReadAll { checkpoints, snapshots })
 }
 
-/// The newest readable checkpoint, and the damaged ones that are newer.
+/// The newest readable checkpoint with all its states, and the damaged ones that are
+/// newer.
 ///
 /// # Errors
 /// As [`read_all`].
@@ -129,8 +192,8 @@ pub fn read_newest<L: FileLayer>(store: &PosixStore<L>) -> Result<Vec<ReadCheckp
     Ok(read)
 }
 
-/// One checkpoint; `None` if it is not there, or not any more: a running job drops
-/// old ones.
+/// One checkpoint with all its states; `None` if it is not there, or not any more: a
+/// running job drops old ones.
 ///
 /// # Errors
 /// As [`read_all`].
@@ -138,11 +201,23 @@ pub fn read_one<L: FileLayer>(
     store: &PosixStore<L>,
     epoch: Epoch,
 ) -> Result<Option<ReadCheckpoint>, StoreError> {
+    read_with(store, epoch, || Ok(read_whole(&store.checkpoints(), epoch)?.map(|whole| whole.checkpoint)))
+}
+
+fn read_with<L: FileLayer>(
+    store: &PosixStore<L>,
+    epoch: Epoch,
+    read: impl FnOnce() -> Result<Result<Checkpoint, CheckpointError>, StoreError>,
+) -> Result<Option<ReadCheckpoint>, StoreError> {
     let path = store.layout().checkpoint_path(epoch);
     let Some(bytes) = store.length_of(&path)? else { return Ok(None) };
-    match read_checkpoint(store, epoch) {
+    match read() {
         Ok(content) => Ok(Some(ReadCheckpoint { epoch, path, bytes, content })),
         Err(_) if store.length_of(&path)?.is_none() => Ok(None),
         Err(cause) => Err(cause),
     }
+}
+
+fn vanished(from: &impl ChainStore, epoch: Epoch) -> StoreError {
+    StoreError::Vanished { epoch, place: from.place() }
 }

@@ -19,7 +19,8 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// See the module's contract. All paths are absolute.
-pub trait FileLayer {
+/// A clone works on the same files, for the same process.
+pub trait FileLayer: Clone {
     type File: LayerFile;
     type Dir: LayerDir;
     type Reader: Read;

@@ -147,7 +147,8 @@ impl Layout {
 }
 
 pub(crate) const CHECKPOINT_PREFIX: &str = "ckpt-";
-/// Of a checkpoint that is being written.
+pub(crate) const SNAPSHOT_PREFIX: &str = "snapshot-";
+/// Of a checkpoint or snapshot that is being written.
 pub(crate) const UNSEALED_SUFFIX: &str = ".unsealed";
 pub(crate) const GENERATION_PREFIX: &str = "generation-";
 

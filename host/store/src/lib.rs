@@ -2,7 +2,7 @@
 //! file operations that everything stands on; [`layout`], which directory is what;
 //! [`store`], the commit protocol's view of storage, which an object store could
 //! give as well, and [`posix`], its form over files; [`checkpoint`], a checkpoint's
-//! bytes; [`part`], [`footer`] and [`letters`], what is written as Parquet;
+//! bytes, and [`chain`], how they build upon one another; [`part`], [`footer`] and [`letters`], what is written as Parquet;
 //! [`committer`], which performs the steps that `speed_layer_core::commit` decides;
 //! and for the operator [`inspect`], [`verify`](mod@verify) and [`rollback`].
 //!
@@ -11,8 +11,10 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod chain;
 pub mod checkpoint;
 pub mod committer;
+mod container;
 pub mod disk;
 mod error;
 pub mod footer;
@@ -27,7 +29,8 @@ pub mod rollback;
 pub mod store;
 pub mod verify;
 
-pub use checkpoint::{Checkpoint, CheckpointError};
+pub use chain::{SnapshotError, SnapshotMade, SnapshotTask, Whole, read_whole};
+pub use checkpoint::{Checkpoint, CheckpointError, States};
 pub use committer::{CommitError, Committed, Committer, Part, PendingCommit};
 pub use disk::DiskLayer;
 pub use error::StoreError;
@@ -35,7 +38,7 @@ pub use footer::Footer;
 pub use layout::Layout;
 pub use posix::PosixStore;
 pub use recover::{Recovered, peek, recover};
-pub use store::CommitStore;
+pub use store::{ChainStore, CommitStore};
 
 /// A store on the local disk.
 pub type DiskStore = PosixStore<DiskLayer>;

@@ -3,11 +3,12 @@
 //! whatever can be refused is refused before anything is written.
 
 use speed_layer_core::commit::{
-    Content, Epoch, FoundCheckpoint, Generation, OutputId, PublishEntry, PublishOutcome, PublishedFile,
-    Refusal, Resume, StagedFile, StartDecision, StartFacts, Stop, at_start,
+    CHECKPOINTS_KEPT, Content, Epoch, FoundCheckpoint, Generation, Kind, Manifest, OutputId, PublishEntry,
+    PublishOutcome, PublishedFile, Refusal, Resume, StagedFile, StartDecision, StartFacts, Stop, at_start,
 };
 
-use crate::checkpoint::{Checkpoint, CheckpointError, decode};
+use crate::chain::{Whole, read_one, read_whole};
+use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::committer::{CommitError, Committer};
 use crate::error::StoreError;
 use crate::store::CommitStore;
@@ -33,7 +34,7 @@ pub fn peek<S: CommitStore>(store: &S) -> Result<Option<Checkpoint>, CommitError
     match look.decide(store, None)? {
         StartDecision::Fresh { .. } => Ok(None),
         StartDecision::Resume(resume) | StartDecision::FallBack { resume, .. } => {
-            Ok(look.into_checkpoint(resume.epoch))
+            Ok(look.into_whole(resume.epoch).map(|whole| whole.checkpoint))
         }
         StartDecision::Fenced => Err(CommitError::fenced(store)),
         StartDecision::Refuse(refusal) => Err(CommitError::refused(store, refusal)),
@@ -68,8 +69,31 @@ pub fn recover<S: CommitStore>(mut store: S) -> Result<Recovered<S>, CommitError
     store.sync_sealed()?;
     set_aside.iter().try_for_each(|epoch| store.set_aside(*epoch))?;
     redo(&mut store, &resume)?;
-    let checkpoint = look.into_checkpoint(resume.epoch);
-    Ok(Recovered { committer: Committer::new(store, generation, checkpoint.as_ref()), checkpoint, set_aside })
+    let mut whole = look.into_whole(resume.epoch);
+    if let Some(whole) = &mut whole {
+        find_older_bases(&store, whole)?;
+    }
+    let committer = Committer::new(store, generation, whole.as_ref());
+    Ok(Recovered { committer, checkpoint: whole.map(|whole| whole.checkpoint), set_aside })
+}
+
+/// So that what is older than them can be dropped soon.
+fn find_older_bases<S: CommitStore>(store: &S, whole: &mut Whole) -> Result<(), StoreError> {
+    let Some(base) = whole.chain.base() else { return Ok(()) };
+    let mut snapshots = store.snapshots()?;
+    snapshots.retain(|epoch| *epoch < base);
+    whole.chain.found_older(snapshots);
+    let mut older = store.epochs()?;
+    older.retain(|epoch| *epoch < base);
+    older.sort_unstable_by(|a, b| b.cmp(a));
+    for epoch in older.into_iter().take(CHECKPOINTS_KEPT - 1) {
+        if let Some(Ok(read)) = read_one(&store.chain(), epoch)?
+            && read.manifest.kind == Kind::Full
+        {
+            whole.chain.found_older([epoch]);
+        }
+    }
+    Ok(())
 }
 
 /// Claims a generation above every other, those in checkpoints included, and looks
@@ -113,7 +137,7 @@ fn delete<S: CommitStore>(store: &mut S, files: &[StagedFile]) -> Result<(), Sto
 /// What a start finds. Checkpoints are read from the newest down to the first that
 /// is in order.
 struct Look {
-    read: Vec<(Epoch, Result<Checkpoint, CheckpointError>)>,
+    read: Vec<(Epoch, Result<Whole, CheckpointError>)>,
     unread: Vec<Epoch>,
     published: Vec<PublishedFile>,
     staged: Vec<StagedFile>,
@@ -131,7 +155,7 @@ impl Look {
         while !read.last().is_some_and(|(_, content): &(_, Result<_, _>)| content.is_ok())
             && let Some(epoch) = unread.pop()
         {
-            read.push((epoch, read_checkpoint(store, epoch)?));
+            read.push((epoch, read_whole(&store.chain(), epoch)?));
         }
         let newest = read.iter().find(|(_, content)| content.is_ok()).map(|(epoch, _)| *epoch);
         let published = store.published(newest.unwrap_or_default())?;
@@ -140,7 +164,7 @@ impl Look {
 
     fn sealed_generation(&self) -> Option<Generation> {
         let valid = self.read.iter().find_map(|(_, content)| content.as_ref().ok())?;
-        Some(valid.manifest.generation)
+        Some(valid.checkpoint.manifest.generation)
     }
 
     fn decide<S: CommitStore>(
@@ -148,7 +172,10 @@ impl Look {
         store: &S,
         claimed: Option<Generation>,
     ) -> Result<StartDecision, StoreError> {
-        let read = self.read.iter().map(|(epoch, content)| found(*epoch, content));
+        let read = self
+            .read
+            .iter()
+            .map(|(epoch, content)| found(*epoch, content.as_ref().map(|whole| &whole.checkpoint.manifest)));
         let unread =
             self.unread.iter().map(|epoch| FoundCheckpoint { epoch: *epoch, content: Content::Unread });
         let outputs: Vec<OutputId> = store.outputs().into_iter().map(|root| root.output).collect();
@@ -163,28 +190,17 @@ impl Look {
         }))
     }
 
-    fn into_checkpoint(self, epoch: Epoch) -> Option<Checkpoint> {
+    fn into_whole(self, epoch: Epoch) -> Option<Whole> {
         self.read.into_iter().find(|(found, _)| *found == epoch)?.1.ok()
     }
 }
 
-pub(crate) fn read_checkpoint<S: CommitStore>(
-    store: &S,
+pub(crate) fn found<'a>(
     epoch: Epoch,
-) -> Result<Result<Checkpoint, CheckpointError>, StoreError> {
-    let bytes = store.read_checkpoint(epoch)?;
-    Ok(decode(&bytes).and_then(|checkpoint| {
-        if checkpoint.manifest.epoch == epoch {
-            return Ok(checkpoint);
-        }
-        let says = checkpoint.manifest.epoch;
-        Err(CheckpointError::Damaged(format!("it says that it is of epoch {says}: it was renamed")))
-    }))
-}
-
-pub(crate) fn found(epoch: Epoch, content: &Result<Checkpoint, CheckpointError>) -> FoundCheckpoint<'_> {
+    content: Result<&'a Manifest, &CheckpointError>,
+) -> FoundCheckpoint<'a> {
     let content = match content {
-        Ok(checkpoint) => Content::Valid(&checkpoint.manifest),
+        Ok(manifest) => Content::Valid(manifest),
         Err(CheckpointError::OtherFormat(version)) => Content::OtherFormat(*version),
         Err(cause) => Content::Damaged(cause.to_string()),
     };

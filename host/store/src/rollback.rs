@@ -8,12 +8,12 @@
 use std::path::{Path, PathBuf};
 
 use speed_layer_core::commit::{
-    Epoch, FoundCheckpoint, Generation, JobName, OutputFile, OutputId, OutputRoot, PartName, RollbackFacts,
-    RollbackPlan, RollbackRefusal, RollbackStep, plan_rollback,
+    Epoch, Generation, JobName, OutputFile, OutputId, OutputRoot, PartName, RollbackFacts, RollbackPlan,
+    RollbackRefusal, RollbackStep, plan_rollback,
 };
 
 use crate::error::StoreError;
-use crate::inspect::{ReadCheckpoint, read_all};
+use crate::inspect::{ReadAll, ReadCheckpoint, read_all};
 use crate::layer::FileLayer;
 use crate::layout::Layout;
 use crate::posix::PosixStore;
@@ -50,7 +50,7 @@ pub fn plan<L: FileLayer>(store: &PosixStore<L>, wanted: Option<Epoch>) -> Resul
     store.check_unowned()?;
     let found = read_all(store)?;
     let published = published(store, &found)?;
-    let checkpoints: Vec<FoundCheckpoint<'_>> = found.iter().map(ReadCheckpoint::as_found).collect();
+    let checkpoints = found.as_found();
     let facts = RollbackFacts {
         job: store.job(),
         wanted,
@@ -72,7 +72,7 @@ pub fn plan<L: FileLayer>(store: &PosixStore<L>, wanted: Option<Epoch>) -> Resul
 /// # Errors
 /// As [`plan`]; [`RollbackError::Changed`] where something else is found now.
 pub fn roll_back<L: FileLayer>(store: &mut PosixStore<L>, planned: &Rollback) -> Result<(), RollbackError> {
-    let newest = read_all(store)?.iter().filter_map(ReadCheckpoint::generation).max();
+    let newest = read_all(store)?.checkpoints.iter().filter_map(ReadCheckpoint::generation).max();
     store.own_without_outputs(newest.unwrap_or_default())?;
     if plan(store, Some(planned.plan.to))? != *planned {
         return Err(RollbackError::Changed { job: store.job().clone() });
@@ -103,9 +103,9 @@ impl ReadCheckpoint {
 }
 
 /// The roots that the readable checkpoints name, each once.
-fn roots(found: &[ReadCheckpoint]) -> Vec<OutputRoot> {
+fn roots(found: &ReadAll) -> Vec<OutputRoot> {
     let mut roots: Vec<OutputRoot> = Vec::new();
-    for checkpoint in found.iter().filter_map(|one| one.content.as_ref().ok()) {
+    for checkpoint in found.checkpoints.iter().filter_map(|one| one.content.as_ref().ok()) {
         for root in &checkpoint.manifest.outputs {
             if !roots.contains(root) {
                 roots.push(root.clone());
@@ -118,7 +118,7 @@ fn roots(found: &[ReadCheckpoint]) -> Vec<OutputRoot> {
 /// The job's files under every root that a readable checkpoint names.
 pub(crate) fn published<L: FileLayer>(
     store: &PosixStore<L>,
-    found: &[ReadCheckpoint],
+    found: &ReadAll,
 ) -> Result<Vec<OutputFile>, StoreError> {
     let mut files = Vec::new();
     for root in roots(found) {
@@ -130,7 +130,7 @@ pub(crate) fn published<L: FileLayer>(
 
 pub(crate) fn staged<L: FileLayer>(
     store: &PosixStore<L>,
-    found: &[ReadCheckpoint],
+    found: &ReadAll,
 ) -> Result<Vec<PartName>, StoreError> {
     let mut outputs = Vec::new();
     for root in roots(found) {

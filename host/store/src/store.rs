@@ -17,16 +17,34 @@
 use std::io::Write;
 
 use speed_layer_core::commit::{
-    Epoch, Generation, JobName, OutputId, OutputRoot, PublishEntry, PublishOutcome, PublishedFile,
+    Digest, Epoch, Generation, JobName, OutputId, OutputRoot, PublishEntry, PublishOutcome, PublishedFile,
     SealOutcome, StagedFile,
 };
 
 use crate::error::StoreError;
 
+/// The checkpoints and snapshots of a job, for reading them and for making snapshots:
+/// also on another thread, while the store that gave it commits.
+pub trait ChainStore {
+    /// Where the checkpoints are, for messages.
+    fn place(&self) -> String;
+
+    /// `None` if it is not there.
+    fn read_checkpoint(&self, epoch: Epoch) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// The snapshot of `epoch`, whose checkpoint has the digest `of`; `None` if it is
+    /// not there.
+    fn read_snapshot(&self, epoch: Epoch, of: Digest) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// As [`CommitStore::seal`]; where one is there already, it is of the same states.
+    fn seal_snapshot(&mut self, epoch: Epoch, of: Digest, bytes: &[u8]) -> Result<SealOutcome, StoreError>;
+}
+
 /// See the module's contract.
 pub trait CommitStore {
     /// A staged file while it is written.
     type Part: Write + Send;
+    type Chain: ChainStore;
 
     fn job(&self) -> &JobName;
 
@@ -46,7 +64,11 @@ pub trait CommitStore {
     /// The highest generation claimed by anyone.
     fn newest_generation(&self) -> Result<Generation, StoreError>;
 
-    fn read_checkpoint(&self, epoch: Epoch) -> Result<Vec<u8>, StoreError>;
+    /// The checkpoints and snapshots themselves.
+    fn chain(&self) -> Self::Chain;
+
+    /// The epochs of the snapshots there are, in no order; readable or not.
+    fn snapshots(&self) -> Result<Vec<Epoch>, StoreError>;
 
     /// The job's files in the outputs, of `since` and later epochs.
     fn published(&self, since: Epoch) -> Result<Vec<PublishedFile>, StoreError>;
@@ -83,6 +105,9 @@ pub trait CommitStore {
     fn remove_staged(&mut self, output: &OutputId, name: &str) -> Result<(), StoreError>;
 
     fn remove_checkpoint(&mut self, epoch: Epoch) -> Result<(), StoreError>;
+
+    /// All snapshots of `epoch`.
+    fn remove_snapshots(&mut self, epoch: Epoch) -> Result<(), StoreError>;
 
     /// Keeps a damaged checkpoint for the operator under a name that is no
     /// checkpoint's, durably, so that its epoch can be sealed again.

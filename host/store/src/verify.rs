@@ -5,12 +5,12 @@
 use std::path::{Path, PathBuf};
 
 use speed_layer_core::commit::{
-    ChainLink, Epoch, Manifest, OutputFile, PartName, PublishEntry, PublishOutcome, chain_problems,
+    Content, Epoch, JobName, Manifest, OutputFile, PartName, PublishEntry, PublishOutcome, chain_problems,
 };
 
 use crate::checkpoint::CheckpointError;
 use crate::error::StoreError;
-use crate::inspect::{ReadCheckpoint, read_all};
+use crate::inspect::{ReadAll, ReadCheckpoint, ReadSnapshot, broken_chain, read_all};
 use crate::layer::FileLayer;
 use crate::posix::PosixStore;
 use crate::rollback::{published, staged};
@@ -40,7 +40,7 @@ pub enum Verdict {
 /// Everything that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Verification {
-    /// Newest first.
+    /// Newest first, the snapshots behind them.
     pub checkpoints: Vec<Finding>,
     /// Of the newest readable checkpoint.
     pub files: Vec<Finding>,
@@ -65,7 +65,7 @@ pub fn verify<L: FileLayer>(store: &PosixStore<L>) -> Result<Verification, Store
     let found = read_all(store)?;
     let mut verification =
         Verification { checkpoints: judge_checkpoints(store, &found), ..Verification::default() };
-    let newest = found.iter().find_map(|one| one.content.as_ref().ok());
+    let newest = found.checkpoints.iter().find_map(|one| one.content.as_ref().ok());
     if let Some(newest) = newest {
         let manifest = &newest.manifest;
         verification.clean = manifest.clean;
@@ -81,7 +81,7 @@ pub fn verify<L: FileLayer>(store: &PosixStore<L>) -> Result<Verification, Store
 
 /// What is published without a checkpoint that says so. The checkpoints are listed
 /// after the files, lest those of a running job look lost.
-fn beyond<L: FileLayer>(store: &PosixStore<L>, found: &[ReadCheckpoint]) -> Result<Vec<Finding>, StoreError> {
+fn beyond<L: FileLayer>(store: &PosixStore<L>, found: &ReadAll) -> Result<Vec<Finding>, StoreError> {
     let mut files = published(store, found)?;
     let newest = store.epochs()?.into_iter().max().unwrap_or_default();
     files.retain(|file| file.name.epoch > newest);
@@ -103,29 +103,61 @@ fn rollback_hint<L: FileLayer>(store: &PosixStore<L>) -> String {
     format!("`host checkpoint rollback --checkpoint '{}'` says what going back would move", store.place())
 }
 
-fn judge_checkpoints<L: FileLayer>(store: &PosixStore<L>, found: &[ReadCheckpoint]) -> Vec<Finding> {
-    let readable = found.iter().filter_map(|one| one.content.as_ref().ok());
-    let links: Vec<_> =
-        readable.map(|one| ChainLink { manifest: &one.manifest, digest: one.digest }).collect();
-    let present: Vec<Epoch> = found.iter().map(|one| one.epoch).collect();
-    let problems = chain_problems(&links, &present);
+fn judge_checkpoints<L: FileLayer>(store: &PosixStore<L>, found: &ReadAll) -> Vec<Finding> {
+    let present: Vec<Epoch> = found.checkpoints.iter().map(|one| one.epoch).collect();
+    let problems = chain_problems(&found.links(), &present, &found.snapshot_ids());
+    let broken = broken(found);
     let verdict = |one: &ReadCheckpoint| match &one.content {
         Err(cause) => unreadable(store, cause),
-        Ok(checkpoint) if checkpoint.manifest.job != *store.job() => Verdict::Wrong {
-            what: format!("it belongs to job {}", checkpoint.manifest.job),
-            advice: "move it to that job's directory".to_owned(),
-        },
+        Ok(checkpoint) if checkpoint.manifest.job != *store.job() => of_another_job(&checkpoint.manifest.job),
         Ok(_) => match problems.iter().find(|(epoch, _)| *epoch == one.epoch) {
             Some((_, problem)) => {
                 Verdict::Wrong { what: problem.to_string(), advice: problem.advice().to_owned() }
             }
+            None if broken.contains(&one.epoch) => unreadable(store, &broken_chain()),
             None => Verdict::Whole(one.bytes),
         },
     };
-    found
-        .iter()
-        .map(|one| Finding { path: one.path.clone(), epoch: one.epoch, verdict: verdict(one) })
-        .collect()
+    let checkpoint =
+        |one: &ReadCheckpoint| Finding { path: one.path.clone(), epoch: one.epoch, verdict: verdict(one) };
+    let snapshot = |one: &ReadSnapshot| Finding {
+        path: one.path.clone(),
+        epoch: one.epoch,
+        verdict: judge_snapshot(store, one),
+    };
+    found.checkpoints.iter().map(checkpoint).chain(found.snapshots.iter().map(snapshot)).collect()
+}
+
+/// The checkpoints that are whole themselves, but not with what they build upon. Those
+/// before the oldest that can be used are on their way out.
+fn broken(found: &ReadAll) -> Vec<Epoch> {
+    let as_found = found.as_found();
+    let is_usable = |content: &Content<'_>| matches!(content, Content::Valid(_));
+    let usable = as_found.iter().filter(|one| is_usable(&one.content)).map(|one| one.epoch);
+    let oldest = usable.min().unwrap_or_default();
+    let broken = as_found.iter().filter(|one| !is_usable(&one.content) && one.epoch > oldest);
+    broken.map(|one| one.epoch).collect()
+}
+
+fn judge_snapshot<L: FileLayer>(store: &PosixStore<L>, one: &ReadSnapshot) -> Verdict {
+    match &one.content {
+        Ok((job, _)) if job != store.job() => of_another_job(job),
+        Ok(_) => Verdict::Whole(one.bytes),
+        Err(cause) => Verdict::Wrong {
+            what: cause.to_string(),
+            advice:
+                "restore it from a copy, or remove it: the checkpoints before it are used in its place while \
+                     they are there"
+                    .to_owned(),
+        },
+    }
+}
+
+fn of_another_job(job: &JobName) -> Verdict {
+    Verdict::Wrong {
+        what: format!("it belongs to job {job}"),
+        advice: "move it to that job's directory".to_owned(),
+    }
 }
 
 fn unreadable<L: FileLayer>(store: &PosixStore<L>, cause: &CheckpointError) -> Verdict {

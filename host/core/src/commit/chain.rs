@@ -1,7 +1,7 @@
 //! Whether the checkpoints that are there follow from one another. Decides over what
 //! they say of themselves; reads none.
 
-use super::manifest::Manifest;
+use super::manifest::{Kind, Manifest};
 use super::names::{Digest, Epoch};
 
 /// A readable checkpoint.
@@ -19,8 +19,37 @@ pub enum ChainProblem {
     Hole { before: Epoch },
     #[error("it goes on from another checkpoint than the one of epoch {before} that is there")]
     OtherParent { before: Epoch },
-    #[error("its states build upon the checkpoint of epoch {base}, which is not there")]
+    #[error("its states build upon those of epoch {base}, which are not there as a whole")]
     NoBase { base: Epoch },
+}
+
+/// A readable snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnapshotId {
+    pub epoch: Epoch,
+    /// Of its epoch's checkpoint.
+    pub of: Digest,
+}
+
+/// Whether all states of `link` can be put together from what is readable.
+pub fn is_whole(link: &ChainLink<'_>, links: &[ChainLink<'_>], snapshots: &[SnapshotId]) -> bool {
+    let mut at = *link;
+    loop {
+        let is_here = SnapshotId { epoch: at.manifest.epoch, of: at.digest };
+        if at.manifest.kind == Kind::Full || snapshots.contains(&is_here) {
+            return true;
+        }
+        let Some(of) = at.manifest.parent else { return false };
+        let before = SnapshotId { epoch: at.manifest.epoch.previous(), of };
+        if snapshots.contains(&before) {
+            return true;
+        }
+        let is_parent = |other: &&ChainLink<'_>| other.manifest.epoch == before.epoch && other.digest == of;
+        match links.iter().find(is_parent) {
+            Some(parent) => at = *parent,
+            None => return false,
+        }
+    }
 }
 
 impl ChainProblem {
@@ -37,36 +66,49 @@ impl ChainProblem {
 }
 
 /// What is wrong, with the epoch of the checkpoint that shows it. `present` are all
-/// epochs of which there is a file, readable or not; what a damaged one says is not
-/// known, so that nothing is said about it here.
-pub fn chain_problems(links: &[ChainLink<'_>], present: &[Epoch]) -> Vec<(Epoch, ChainProblem)> {
+/// epochs of which there is a checkpoint, readable or not; what a damaged one says is
+/// not known, so that nothing is said about it here. Old ones go oldest first, so a
+/// base that is older than all of them is one that has gone already.
+pub fn chain_problems(
+    links: &[ChainLink<'_>],
+    present: &[Epoch],
+    snapshots: &[SnapshotId],
+) -> Vec<(Epoch, ChainProblem)> {
     let oldest = present.iter().min().copied().unwrap_or_default();
-    let problem_of = |link: &ChainLink<'_>| {
-        let epoch = link.manifest.epoch;
-        link_problem(link, links, present, oldest).map(|problem| (epoch, problem))
-    };
+    let found = Found { links, present, snapshots, oldest };
+    let problem_of = |link| found.problem_of(link).map(|problem| (link.manifest.epoch, problem));
     links.iter().filter_map(problem_of).collect()
 }
 
-fn link_problem(
-    link: &ChainLink<'_>,
-    links: &[ChainLink<'_>],
-    present: &[Epoch],
+struct Found<'a> {
+    links: &'a [ChainLink<'a>],
+    present: &'a [Epoch],
+    snapshots: &'a [SnapshotId],
     oldest: Epoch,
-) -> Option<ChainProblem> {
-    let manifest = link.manifest;
-    if let Some(base) = manifest.base.filter(|base| !present.contains(base)) {
-        return Some(ChainProblem::NoBase { base });
+}
+
+impl Found<'_> {
+    fn problem_of(&self, link: &ChainLink<'_>) -> Option<ChainProblem> {
+        let manifest = link.manifest;
+        if let Some(base) = manifest.base.filter(|base| *base >= self.oldest && !self.may_be_base(*base)) {
+            return Some(ChainProblem::NoBase { base });
+        }
+        let before = manifest.epoch.previous();
+        if manifest.epoch == self.oldest {
+            return None;
+        }
+        if !self.present.contains(&before) {
+            return Some(ChainProblem::Hole { before });
+        }
+        let parent = self.links.iter().find(|other| other.manifest.epoch == before)?;
+        (manifest.parent != Some(parent.digest)).then_some(ChainProblem::OtherParent { before })
     }
-    let before = manifest.epoch.previous();
-    if manifest.epoch == oldest {
-        return None;
+
+    fn may_be_base(&self, epoch: Epoch) -> bool {
+        let read = self.links.iter().find(|link| link.manifest.epoch == epoch);
+        let is_full = read.map_or(self.present.contains(&epoch), |link| link.manifest.kind == Kind::Full);
+        is_full || self.snapshots.iter().any(|snapshot| snapshot.epoch == epoch)
     }
-    if !present.contains(&before) {
-        return Some(ChainProblem::Hole { before });
-    }
-    let parent = links.iter().find(|other| other.manifest.epoch == before)?;
-    (manifest.parent != Some(parent.digest)).then_some(ChainProblem::OtherParent { before })
 }
 
 #[cfg(test)]
@@ -96,13 +138,22 @@ mod tests {
     }
 
     fn check(manifests: &[Manifest], damaged: &[u64], expected: &[(u64, ChainProblem)]) {
+        check_with(manifests, damaged, &[], expected);
+    }
+
+    fn check_with(
+        manifests: &[Manifest],
+        damaged: &[u64],
+        snapshots: &[u64],
+        expected: &[(u64, ChainProblem)],
+    ) {
         let link = |manifest| ChainLink { manifest, digest: digest(manifest.epoch.0) };
         let links: Vec<_> = manifests.iter().map(link).collect();
         let damaged = damaged.iter().copied().map(Epoch);
         let present: Vec<_> = manifests.iter().map(|manifest| manifest.epoch).chain(damaged).collect();
         let expected: Vec<_> =
             expected.iter().map(|(epoch, problem)| (Epoch(*epoch), problem.clone())).collect();
-        assert_eq!(chain_problems(&links, &present), expected);
+        assert_eq!(chain_problems(&links, &present, &ids(snapshots)), expected);
     }
 
     #[test]
@@ -114,8 +165,41 @@ mod tests {
         check(&of(&[4, 6]), &[], &[(6, ChainProblem::Hole { before: Epoch(5) })]);
         let stray = Manifest { parent: Some(digest(9)), ..manifest(5) };
         check(&[manifest(4), stray], &[], &[(5, ChainProblem::OtherParent { before: Epoch(4) })]);
-        let delta = |base| Manifest { base: Some(Epoch(base)), ..manifest(5) };
-        check(&[manifest(4), delta(4)], &[], &[]);
-        check(&[manifest(4), delta(2)], &[], &[(5, ChainProblem::NoBase { base: Epoch(2) })]);
+    }
+
+    fn ids(epochs: &[u64]) -> Vec<SnapshotId> {
+        epochs.iter().map(|epoch| SnapshotId { epoch: Epoch(*epoch), of: digest(*epoch) }).collect()
+    }
+
+    fn delta(epoch: u64, base: u64) -> Manifest {
+        Manifest { kind: Kind::Delta, base: Some(Epoch(base)), ..manifest(epoch) }
+    }
+
+    #[test]
+    fn a_base_that_is_lost_is_told_from_one_that_was_dropped() {
+        let lost = |epoch, base| [(epoch, ChainProblem::NoBase { base: Epoch(base) })];
+        check(&[manifest(4), delta(5, 4)], &[], &[]);
+        check(&[delta(4, 3), delta(5, 3)], &[], &[]);
+        check(&[delta(5, 4)], &[4], &[]);
+        check(&[delta(4, 3), delta(5, 4)], &[], &lost(5, 4));
+        check_with(&[delta(4, 3), delta(5, 4)], &[], &[4], &[]);
+    }
+
+    #[test]
+    fn states_are_whole_where_every_delta_leads_back_to_all_of_them() {
+        let whole = |manifests: &[Manifest], snapshots: &[u64]| {
+            let link = |manifest| ChainLink { manifest, digest: digest(manifest.epoch.0) };
+            let links: Vec<_> = manifests.iter().map(link).collect();
+            is_whole(&links[0], &links, &ids(snapshots))
+        };
+        let stray = Manifest { parent: Some(digest(9)), ..delta(5, 4) };
+        assert!(whole(&[manifest(6)], &[]));
+        assert!(whole(&[delta(6, 4), delta(5, 4), manifest(4)], &[]));
+        assert!(whole(&[delta(6, 4)], &[5]));
+        assert!(whole(&[delta(6, 4)], &[6]));
+        assert!(!whole(&[delta(6, 4)], &[4, 7]));
+        assert!(!whole(&[delta(6, 4), manifest(4)], &[]));
+        assert!(!whole(&[delta(6, 4), stray, manifest(4)], &[]));
+        assert!(!whole(&[Manifest { parent: None, ..delta(6, 4) }], &[]));
     }
 }

@@ -9,7 +9,10 @@ use super::names::{Digest, Epoch, Generation, JobName};
 
 /// The version of the checkpoint format that this program writes, and the newest
 /// that it reads.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
+
+/// The oldest version that it still reads.
+pub const FORMAT_VERSION_MIN: u32 = 1;
 
 /// Which place a file is published to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -56,8 +59,10 @@ pub struct OutputRoot {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// Every open window's state is in this checkpoint.
+    /// Every open group's state is in this checkpoint.
     Full,
+    /// Only those that the epoch changed: the rest is what it was in the parent.
+    Delta,
 }
 
 /// Everything in a checkpoint but the states.
@@ -70,7 +75,9 @@ pub struct Manifest {
     /// Digest of the checkpoint that this one goes on from.
     pub parent: Option<Digest>,
     pub kind: Kind,
-    /// The checkpoint that the states build upon; `None` when `kind` is full.
+    /// The newest epoch of which all states are written down, in its checkpoint or in
+    /// a snapshot: the deltas after it make the states of this one. `None` when `kind`
+    /// is full.
     #[serde(default)]
     pub base: Option<Epoch>,
     /// Every file of this epoch and of those before it was published and synced
@@ -99,6 +106,17 @@ pub struct Progress {
     pub aggregates: Vec<AggregateProgress>,
     /// Records that were gone before they could be read, skipped on request.
     pub gaps: Vec<Gap>,
+}
+
+/// What a snapshot says of itself: all states as they were after one epoch, written
+/// down beside the stream, so that the deltas before it are not needed any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotManifest {
+    pub format: u32,
+    pub job: JobName,
+    pub epoch: Epoch,
+    /// Digest of that epoch's checkpoint.
+    pub of: Digest,
 }
 
 /// How far one partition is read.
@@ -169,6 +187,8 @@ pub struct AggregateProgress {
     pub state_version: u32,
     /// Oldest first; the last one made the states of this checkpoint.
     pub plugins: Vec<PluginUse>,
+    /// Format 1 alone has the windows' offsets here; since then they lie with the states.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<WindowOffsets>,
 }
 

@@ -19,13 +19,14 @@ mod rollback;
 mod start;
 mod steps;
 
-pub use chain::{ChainLink, ChainProblem, chain_problems};
+pub use chain::{ChainLink, ChainProblem, SnapshotId, chain_problems, is_whole};
 pub use manifest::{
-    AggregateProgress, FORMAT_VERSION, Gap, Kind, Manifest, OffsetMark, OutputId, OutputRoot, PartitionClock,
-    PartitionProgress, PluginUse, Progress, PublishEntry, StageUse, WindowOffsets,
+    AggregateProgress, FORMAT_VERSION, FORMAT_VERSION_MIN, Gap, Kind, Manifest, OffsetMark, OutputId,
+    OutputRoot, PartitionClock, PartitionProgress, PluginUse, Progress, PublishEntry, SnapshotManifest,
+    StageUse, WindowOffsets,
 };
 pub use names::{Codec, Digest, Epoch, Generation, JobName, NameError, PartName};
-pub use retain::{CHECKPOINTS_KEPT, droppable};
+pub use retain::{CHECKPOINTS_KEPT, Chain, Droppable, kind_of};
 pub use rollback::{OutputFile, RollbackFacts, RollbackPlan, RollbackRefusal, RollbackStep, plan_rollback};
 pub use start::{
     Content, FoundCheckpoint, PublishedFile, Refusal, Resume, StagedFile, StartDecision, StartFacts, at_start,

@@ -5,7 +5,7 @@
 //! its epoch, or of a later one, can have been seen by a reader. Whatever else is
 //! wrong, a refusal loses nothing.
 
-use super::manifest::{FORMAT_VERSION, Manifest, OutputId, PublishEntry};
+use super::manifest::{FORMAT_VERSION, FORMAT_VERSION_MIN, Manifest, OutputId, PublishEntry};
 use super::names::{Epoch, Generation, JobName, PartName};
 
 /// What was read of one checkpoint.
@@ -102,8 +102,8 @@ pub enum Refusal {
     )]
     OtherJob { epoch: Epoch, found: JobName },
     #[error(
-        "the checkpoint of epoch {epoch} has format version {found}, this program reads version \
-         {FORMAT_VERSION}: use the host that wrote it, or a later one"
+        "the checkpoint of epoch {epoch} has format version {found}, this program reads versions \
+         {FORMAT_VERSION_MIN} to {FORMAT_VERSION}: use the host that wrote it, or a later one"
     )]
     OtherFormat { epoch: Epoch, found: u32 },
     #[error(

@@ -65,6 +65,11 @@ impl Window {
         }
     }
 
+    /// The group of `key`, if there is one.
+    pub(super) fn find(&self, key: &[u8]) -> Option<&Entry> {
+        self.entries.find(hash(key), |entry| entry.key.as_bytes() == key)
+    }
+
     pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter()
     }

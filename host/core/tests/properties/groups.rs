@@ -9,7 +9,8 @@ use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 use speed_layer_core::group::{
-    Assignment, GroupError, GroupTable, ImportError, Rows, WindowGroups, WindowOffset,
+    Assignment, GroupError, GroupTable, ImportError, ReplayError, Rows, StoredGroups, WindowGroups,
+    WindowOffset, replay,
 };
 use speed_layer_core::key::KeyEncoder;
 use speed_layer_core::state::StateLayout;
@@ -128,10 +129,9 @@ pub fn merge(job: &mut GroupTable, worker: &GroupTable) {
     job.states_mut().scatter(&plan.ours, &count_batch(merged)).unwrap();
 }
 
-fn reload(table: &GroupTable, state_bytes_max: usize) -> GroupTable {
-    let batches = table.export(state_bytes_max).unwrap();
+fn reload(table: &GroupTable, stored: &StoredGroups) -> GroupTable {
     let mut loaded = table.new_empty();
-    loaded.import(&encoder(), &batches, &table.lowest_offsets()).unwrap();
+    loaded.import(&encoder(), stored).unwrap();
     loaded
 }
 
@@ -156,7 +156,7 @@ fn groups_do_not_depend_on_how_the_rows_are_cut() {
                     merge(&mut job, worker);
                     worker.clear();
                 });
-                job = reload(&job, prng.choose(&[0, 64, usize::MAX]));
+                job = reload(&job, &job.export().unwrap());
             }
         }
         workers.iter().for_each(|worker| merge(&mut job, worker));
@@ -221,6 +221,72 @@ fn an_impossible_partition_is_refused() {
     }
 }
 
+fn stored(groups: &RecordBatch, offsets: &[WindowOffset]) -> StoredGroups {
+    StoredGroups { groups: Some(groups.clone()), offsets: offsets.to_vec() }
+}
+
+/// A job that writes down what each epoch changed, with all of it now and then.
+#[test]
+fn what_each_epoch_changed_adds_up_to_all() {
+    for seed in 0..60 {
+        let mut prng = Prng::new(seed);
+        let mut job = table();
+        let (mut chain, mut closed_us) = (vec![job.export().unwrap()], None);
+        for _ in 0..12 {
+            let mut workers = [table(), table()];
+            workers.iter_mut().for_each(|worker| {
+                let rows = random_rows(&mut prng, 30);
+                let is_open = |row: &Row| closed_us.is_none_or(|closed| row.start_us + SIZE_US > closed);
+                fold_all(worker, &rows.into_iter().filter(is_open).collect::<Vec<_>>());
+            });
+            workers.iter().for_each(|worker| merge(&mut job, worker));
+            if prng.one_in(3) {
+                closed_us = closed_us.max(Some((prng.below(20) as i64 - 8) * SIZE_US));
+                let closed = job.drain_closed(closed_us.unwrap());
+                job.release(&closed).unwrap();
+            }
+            if prng.one_in(5) {
+                chain = vec![job.export().unwrap()];
+            } else {
+                chain.push(job.export_changed(&workers.each_ref()).unwrap());
+            }
+            let whole = replay(&chain.iter().collect::<Vec<_>>(), job.spec(), closed_us).unwrap();
+            assert_eq!(whole, job.export().unwrap(), "seed {seed}");
+            let loaded = reload(&job, &whole);
+            assert_eq!(Model::of(&loaded, &loaded.groups()), Model::of(&job, &job.groups()), "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn an_epoch_without_rows_changes_nothing() {
+    let mut job = table();
+    fold_all(&mut job, &random_rows(&mut Prng::new(1), 20));
+    let (all, none) = (job.export().unwrap(), job.export_changed(&[&table()]).unwrap());
+    assert_eq!(none, StoredGroups::default());
+    assert_eq!(replay(&[&all, &none], job.spec(), None).unwrap(), all);
+    assert_eq!(replay(&[], job.spec(), None).unwrap(), none);
+    assert_eq!(replay(&[&all], job.spec(), Some(i64::MAX)).unwrap(), none);
+}
+
+#[test]
+fn links_of_different_tables_are_not_put_together() {
+    let column = |name: &str| (name.to_owned(), Arc::new(Int64Array::from(vec![1])) as ArrayRef);
+    let link = |names: &[&str]| {
+        let groups = RecordBatch::try_from_iter(names.iter().map(|name| column(name))).unwrap();
+        StoredGroups { groups: Some(groups), offsets: vec![] }
+    };
+    let mut job = table();
+    fold_all(&mut job, &random_rows(&mut Prng::new(1), 20));
+    let check = |links: &[&StoredGroups], needle: &str| {
+        let refused: ReplayError = replay(links, job.spec(), None).unwrap_err();
+        assert!(refused.to_string().contains(needle), "{refused}");
+    };
+    check(&[&job.export().unwrap(), &link(&["count"])], "where those before it have");
+    check(&[&link(&["window_start_us", "key"])], "no window and key");
+    check(&[&link(&["window_start_us"])], "no window and key");
+}
+
 #[test]
 fn stored_groups_are_verified() {
     let batch = |starts: Vec<i64>, keys: Vec<&[u8]>| {
@@ -234,12 +300,12 @@ fn stored_groups_are_verified() {
     };
     let offset = |start_us, partition, offset| WindowOffset { start_us, partition, offset };
     let check = |batch: &RecordBatch, offsets: &[WindowOffset], message: &str| {
-        let refused = table().import(&encoder(), std::slice::from_ref(batch), offsets).unwrap_err();
+        let refused = table().import(&encoder(), &stored(batch, offsets)).unwrap_err();
         assert!(refused.to_string().contains(message), "{refused}");
     };
     let one = batch(vec![SIZE_US], vec![b"A"]);
     let whole = [offset(SIZE_US, 0, 5)];
-    table().import(&encoder(), std::slice::from_ref(&one), &whole).unwrap();
+    table().import(&encoder(), &stored(&one, &whole)).unwrap();
     check(&batch(vec![5], vec![b"A"]), &whole, "no multiple of 3600000000 us");
     check(&batch(vec![SIZE_US; 2], vec![b"A"; 2]), &whole, "stored group 1 is there twice: its key b\"A\"");
     check(&batch(vec![SIZE_US], vec![b"\xC3"]), &whole, "damaged at key column \"symbol\"");
@@ -251,7 +317,7 @@ fn stored_groups_are_verified() {
     check(&one.project(&[1, 0, 2]).unwrap(), &whole, "were expected");
     check(&one.project(&[]).unwrap(), &whole, "were expected");
     assert!(matches!(
-        table().import(&encoder(), &[one.project(&[2]).unwrap()], &[]),
+        table().import(&encoder(), &stored(&one.project(&[2]).unwrap(), &[])),
         Err(ImportError::Columns { .. })
     ));
 }

@@ -108,7 +108,7 @@ impl Job {
 
     fn restart(&mut self) {
         let mut loaded = self.table.new_empty();
-        loaded.import(&encoder(), &self.table.export(100).unwrap(), &self.table.lowest_offsets()).unwrap();
+        loaded.import(&encoder(), &self.table.export().unwrap()).unwrap();
         self.table = loaded;
     }
 }

@@ -23,6 +23,7 @@ pub struct MutantLayer<L> {
 #[derive(Default)]
 struct Marks {
     sealed: BTreeSet<PathBuf>,
+    snapshots: BTreeSet<PathBuf>,
     published: BTreeSet<PathBuf>,
 }
 
@@ -52,6 +53,8 @@ impl<L> MutantLayer<L> {
         let mut marks = self.marks();
         if marks.sealed.remove(dir) {
             SyncKind::SealedName
+        } else if marks.snapshots.remove(dir) {
+            SyncKind::SnapshotName
         } else if marks.published.remove(dir) {
             SyncKind::PublishedName
         } else if dir.components().any(|part| part.as_os_str() == "checkpoints") && dir.ends_with("job") {
@@ -74,7 +77,11 @@ impl<L> MutantLayer<L> {
 
 fn file_kind(path: &Path) -> SyncKind {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    if name.starts_with("ckpt-") { SyncKind::CheckpointFile } else { SyncKind::StagedFile }
+    match name.as_ref() {
+        name if name.starts_with("ckpt-") => SyncKind::CheckpointFile,
+        name if name.starts_with("snapshot-") => SyncKind::SnapshotFile,
+        _ => SyncKind::StagedFile,
+    }
 }
 
 impl<L: FileLayer + Clone + Send> MutantLayer<L> {
@@ -119,12 +126,24 @@ impl<L: FileLayer + Clone + Send> FileLayer for MutantLayer<L> {
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         let dir = to.parent().unwrap_or(to).to_owned();
-        if file_kind(to) == SyncKind::CheckpointFile {
-            self.marks().sealed.insert(dir);
-            return self.seal(from, to);
+        match file_kind(to) {
+            SyncKind::CheckpointFile => {
+                self.marks().sealed.insert(dir);
+                self.seal(from, to)
+            }
+            SyncKind::SnapshotFile => {
+                self.marks().snapshots.insert(dir);
+                self.inner.link(from, to)
+            }
+            _ => {
+                self.marks().published.insert(dir);
+                if self.mutant == Mutant::PublishByCopy {
+                    self.copy(from, to)
+                } else {
+                    self.inner.link(from, to)
+                }
+            }
         }
-        self.marks().published.insert(dir);
-        if self.mutant == Mutant::PublishByCopy { self.copy(from, to) } else { self.inner.link(from, to) }
     }
 
     fn unlink(&self, path: &Path) -> io::Result<()> {

@@ -45,6 +45,7 @@ impl<S: CommitStore> MutantStore<S> {
 
 impl<S: CommitStore> CommitStore for MutantStore<S> {
     type Part = S::Part;
+    type Chain = S::Chain;
 
     fn job(&self) -> &JobName {
         self.inner.job()
@@ -76,8 +77,12 @@ impl<S: CommitStore> CommitStore for MutantStore<S> {
         self.inner.newest_generation()
     }
 
-    fn read_checkpoint(&self, epoch: Epoch) -> Result<Vec<u8>, StoreError> {
-        self.inner.read_checkpoint(epoch)
+    fn chain(&self) -> S::Chain {
+        self.inner.chain()
+    }
+
+    fn snapshots(&self) -> Result<Vec<Epoch>, StoreError> {
+        self.inner.snapshots()
     }
 
     fn published(&self, since: Epoch) -> Result<Vec<PublishedFile>, StoreError> {
@@ -151,6 +156,10 @@ impl<S: CommitStore> CommitStore for MutantStore<S> {
 
     fn remove_checkpoint(&mut self, epoch: Epoch) -> Result<(), StoreError> {
         self.inner.remove_checkpoint(epoch)
+    }
+
+    fn remove_snapshots(&mut self, epoch: Epoch) -> Result<(), StoreError> {
+        self.inner.remove_snapshots(epoch)
     }
 
     fn set_aside(&mut self, epoch: Epoch) -> Result<(), StoreError> {

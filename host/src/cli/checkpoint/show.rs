@@ -1,14 +1,15 @@
 //! `host checkpoint show`: one checkpoint, as JSON and from that as text. Takes no
 //! lock, so the job may be running.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use anyhow::bail;
-use arrow_array::{Array, RecordBatch};
 use chrono::{DateTime, SecondsFormat};
 use clap::Args;
 use serde_json::{Value, json};
 use speed_layer_core::commit::{AggregateProgress, Epoch, PartitionProgress, PluginUse};
+use speed_layer_core::group::StoredGroups;
 use speed_layer_store::inspect::{ReadCheckpoint, read_newest, read_one};
 use speed_layer_store::{Checkpoint, CommitStore, DiskStore};
 
@@ -118,7 +119,11 @@ fn plugins(plugins: &[PluginUse]) -> Vec<Value> {
 }
 
 fn aggregate(of: &AggregateProgress, checkpoint: &Checkpoint) -> Value {
-    let states = checkpoint.states.iter().find(|(name, _)| *name == of.name).map(|(_, batch)| batch);
+    let none = StoredGroups::default();
+    let stored =
+        checkpoint.states.iter().find(|(name, _)| *name == of.name).map_or(&none, |(_, stored)| stored);
+    let starts_ms: BTreeSet<i64> =
+        stored.offsets.iter().map(|offset| offset.start_us.div_euclid(1000)).collect();
     json!({
         "name": of.name,
         "key": of.key,
@@ -127,17 +132,12 @@ fn aggregate(of: &AggregateProgress, checkpoint: &Checkpoint) -> Value {
         "closed_through_ms": of.closed_through_ms,
         "withheld_until_ms": of.withheld_until_ms,
         "state_version": of.state_version,
-        "open_windows": of.windows.len(),
-        "open_groups": states.map_or(0, |batch| batch.num_rows()),
-        "state_bytes": states.map_or(0, state_bytes),
-        "first_open_window_ms": of.windows.iter().map(|window| window.start_ms).min(),
+        "open_windows": starts_ms.len(),
+        "open_groups": stored.len(),
+        "state_bytes": stored.bytes(),
+        "first_open_window_ms": starts_ms.first(),
         "plugins": plugins(&of.plugins),
     })
-}
-
-/// What the states of an aggregate take in memory.
-fn state_bytes(states: &RecordBatch) -> usize {
-    states.columns().iter().filter_map(|column| column.to_data().get_slice_memory_size().ok()).sum()
 }
 
 /// The report as lines of text.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use speed_layer_core::commit::{Epoch, OutputFile, OutputId, OutputRoot};
 
 use super::PosixStore;
+use super::checkpoints::unlink;
 use crate::error::StoreError;
 use crate::layer::FileLayer;
 use crate::layout::sibling;
@@ -44,7 +45,7 @@ impl<L: FileLayer> PosixStore<L> {
     /// Removes the published name of a file that is kept aside.
     pub(crate) fn remove_published(&mut self, file: &OutputFile) -> Result<(), StoreError> {
         let path = Path::new(&file.root.path).join(&file.path);
-        self.unlink(&path)?;
+        unlink(&self.layer, &path)?;
         self.directories.touch(path.parent().unwrap_or(&path));
         Ok(())
     }
@@ -55,7 +56,7 @@ impl<L: FileLayer> PosixStore<L> {
     }
 
     pub(crate) fn roll_checkpoint_aside(&mut self, epoch: Epoch) -> Result<(), StoreError> {
-        self.set_checkpoint_aside(epoch, "rolled-back")
+        self.checkpoints().set_aside(epoch, "rolled-back")
     }
 }
 

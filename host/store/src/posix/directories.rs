@@ -6,9 +6,10 @@ use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::checkpoints::sync_dir;
 use super::{PosixStore, SYNCED_ONE_BY_ONE_MAX};
 use crate::error::StoreError;
-use crate::layer::{FileLayer, LayerDir};
+use crate::layer::FileLayer;
 
 #[derive(Debug, Default)]
 pub(super) struct Directories {
@@ -80,7 +81,7 @@ impl<L: FileLayer> PosixStore<L> {
 
     /// A directory above ours that we may not read is one that we did not make.
     fn sync_touched(&self, dir: &Path) -> Result<(), StoreError> {
-        match self.sync_dir(dir) {
+        match sync_dir(&self.layer, dir) {
             Err(StoreError::Io { cause, .. })
                 if cause.kind() == io::ErrorKind::PermissionDenied && self.layout.is_above(dir) =>
             {
@@ -88,10 +89,5 @@ impl<L: FileLayer> PosixStore<L> {
             }
             synced => synced,
         }
-    }
-
-    pub(super) fn sync_dir(&self, path: &Path) -> Result<(), StoreError> {
-        let dir = self.layer.open_dir(path).map_err(StoreError::io("open directory", path))?;
-        dir.sync().map_err(StoreError::sync(path))
     }
 }

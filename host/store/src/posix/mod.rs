@@ -6,6 +6,7 @@
 //! process.
 
 mod aside;
+mod checkpoints;
 mod directories;
 mod listing;
 mod own;
@@ -13,8 +14,7 @@ mod publish;
 mod staging;
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use speed_layer_core::commit::{
     Epoch, Generation, JobName, OutputId, OutputRoot, PublishEntry, PublishOutcome, PublishedFile,
@@ -22,9 +22,11 @@ use speed_layer_core::commit::{
 };
 
 use crate::error::StoreError;
-use crate::layer::{FileLayer, LayerFile};
+use crate::layer::FileLayer;
 use crate::layout::{Layout, Place};
 use crate::store::CommitStore;
+pub use checkpoints::CheckpointDir;
+use checkpoints::unlink;
 use directories::Directories;
 use staging::Staging;
 
@@ -64,36 +66,19 @@ impl<L: FileLayer> PosixStore<L> {
         self.layout.place(output).ok_or_else(|| StoreError::NoSuchOutput(output.clone()))
     }
 
-    fn read(&self, path: &Path) -> Result<Vec<u8>, StoreError> {
-        let mut bytes = Vec::new();
-        let mut file = self.layer.open(path).map_err(StoreError::io("open", path))?;
-        file.read_to_end(&mut bytes).map_err(StoreError::io("read", path))?;
-        Ok(bytes)
-    }
-
-    /// Writes a new file; neither its content nor its name is durable yet.
-    fn write_new(&self, path: &Path, bytes: &[u8]) -> Result<L::File, StoreError> {
-        let mut file = self.layer.create_new(path).map_err(StoreError::io("create", path))?;
-        file.write_all(bytes).map_err(StoreError::io("write", path))?;
-        Ok(file)
-    }
-
-    /// Writes a new file and makes its content durable, not yet its name.
-    fn write_synced(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-        self.write_new(path, bytes)?.sync().map_err(StoreError::sync(path))
-    }
-
-    /// Removes a name; one that is gone already is fine.
-    fn unlink(&self, path: &Path) -> Result<(), StoreError> {
-        match self.layer.unlink(path) {
-            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            outcome => outcome.map_err(StoreError::io("remove", path)),
+    /// The checkpoint directory, as the generation owned uses it.
+    pub(crate) fn checkpoints(&self) -> CheckpointDir<L> {
+        CheckpointDir {
+            layer: self.layer.clone(),
+            dir: self.layout.checkpoint_dir().to_owned(),
+            generation: self.generation,
         }
     }
 }
 
 impl<L: FileLayer> CommitStore for PosixStore<L> {
     type Part = L::File;
+    type Chain = CheckpointDir<L>;
 
     fn job(&self) -> &JobName {
         self.layout.job()
@@ -124,8 +109,12 @@ impl<L: FileLayer> CommitStore for PosixStore<L> {
         Ok(self.list_generations()?.into_iter().max().unwrap_or_default())
     }
 
-    fn read_checkpoint(&self, epoch: Epoch) -> Result<Vec<u8>, StoreError> {
-        self.read(&self.layout.checkpoint_path(epoch))
+    fn chain(&self) -> Self::Chain {
+        self.checkpoints()
+    }
+
+    fn snapshots(&self) -> Result<Vec<Epoch>, StoreError> {
+        Ok(self.checkpoints().snapshots()?.into_iter().map(|(epoch, _)| epoch).collect())
     }
 
     fn published(&self, since: Epoch) -> Result<Vec<PublishedFile>, StoreError> {
@@ -160,11 +149,11 @@ impl<L: FileLayer> CommitStore for PosixStore<L> {
     }
 
     fn seal(&mut self, epoch: Epoch, bytes: &[u8]) -> Result<SealOutcome, StoreError> {
-        self.seal_checkpoint(epoch, bytes)
+        self.checkpoints().seal_checkpoint(epoch, bytes)
     }
 
     fn sync_sealed(&mut self) -> Result<(), StoreError> {
-        self.sync_dir(self.layout.checkpoint_dir())
+        self.checkpoints().sync()
     }
 
     fn publish(&mut self, entry: &PublishEntry) -> Result<PublishOutcome, StoreError> {
@@ -176,15 +165,19 @@ impl<L: FileLayer> CommitStore for PosixStore<L> {
     }
 
     fn remove_staged(&mut self, output: &OutputId, name: &str) -> Result<(), StoreError> {
-        self.unlink(&self.place_of(output)?.staging.join(name))
+        unlink(&self.layer, &self.place_of(output)?.staging.join(name))
     }
 
     fn remove_checkpoint(&mut self, epoch: Epoch) -> Result<(), StoreError> {
-        self.unlink(&self.layout.checkpoint_path(epoch))
+        unlink(&self.layer, &self.layout.checkpoint_path(epoch))
+    }
+
+    fn remove_snapshots(&mut self, epoch: Epoch) -> Result<(), StoreError> {
+        self.checkpoints().remove_snapshots(epoch)
     }
 
     fn set_aside(&mut self, epoch: Epoch) -> Result<(), StoreError> {
-        self.set_checkpoint_aside(epoch, "damaged")
+        self.checkpoints().set_aside(epoch, "damaged")
     }
 
     fn remove_old_generations(&mut self) -> Result<(), StoreError> {

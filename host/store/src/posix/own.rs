@@ -7,6 +7,7 @@ use std::io;
 use speed_layer_core::commit::Generation;
 
 use super::PosixStore;
+use super::checkpoints::{read, unlink, write_new};
 use super::staging::Staging;
 use crate::error::StoreError;
 use crate::layer::{FileLayer, LockAttempt, Owner};
@@ -77,7 +78,7 @@ impl<L: FileLayer> PosixStore<L> {
         let mut claim = newest.max(above).next();
         let line = format!("{}\n", self.layer.this_process());
         loop {
-            match self.write_new(&self.layout.generation_path(claim), line.as_bytes()) {
+            match write_new(&self.layer, &self.layout.generation_path(claim), line.as_bytes()) {
                 Err(StoreError::Io { cause, .. }) if cause.kind() == io::ErrorKind::AlreadyExists => {
                     claim = claim.next();
                 }
@@ -87,7 +88,7 @@ impl<L: FileLayer> PosixStore<L> {
                 }
             }
         }
-        self.sync_dir(self.layout.checkpoint_dir())?;
+        self.checkpoints().sync()?;
         self.generation = claim;
         Ok(claim)
     }
@@ -100,14 +101,14 @@ impl<L: FileLayer> PosixStore<L> {
     /// Whether the process that claimed `generation` is still there. One of which
     /// nothing is recorded is not.
     pub(super) fn owner_runs(&self, generation: Generation) -> bool {
-        let recorded = self.read(&self.layout.generation_path(generation));
+        let recorded = read(&self.layer, &self.layout.generation_path(generation));
         let text = recorded.ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let owner = text.as_deref().and_then(Owner::parse);
         owner.is_some_and(|owner| owner != self.layer.this_process() && self.layer.is_running(owner))
     }
 
-    /// Removes the records of earlier generations and the checkpoints that they left
-    /// unsealed, unless their process is still there: it may yet look for them.
+    /// Removes the records of earlier generations and the checkpoints and snapshots that
+    /// they left unsealed, unless their process is still there: it may yet look for them.
     pub(super) fn forget_generations(&self) -> Result<(), StoreError> {
         let home = self.layout.checkpoint_dir();
         let mut forgotten = self.list_generations()?;
@@ -117,10 +118,11 @@ impl<L: FileLayer> PosixStore<L> {
             if let (Some(name), Some(generation)) = (entry.name, unsealed_by)
                 && forgotten.contains(&generation)
             {
-                self.unlink(&home.join(name))?;
+                unlink(&self.layer, &home.join(name))?;
             }
         }
-        forgotten.iter().try_for_each(|generation| self.unlink(&self.layout.generation_path(*generation)))
+        let records = forgotten.iter().map(|generation| self.layout.generation_path(*generation));
+        records.into_iter().try_for_each(|path| unlink(&self.layer, &path))
     }
 }
 

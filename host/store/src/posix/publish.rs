@@ -1,43 +1,17 @@
-//! The links that count: a checkpoint's, which is the commit, and the published
-//! files'. A link never replaces; where a name is taken, the content decides.
+//! Publishing: each file's final name is a link that never replaces; where the name is
+//! taken, the content decides.
 
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
-use speed_layer_core::commit::{Epoch, PublishEntry, PublishOutcome, SealOutcome};
+use speed_layer_core::commit::{PublishEntry, PublishOutcome};
 
 use super::PosixStore;
 use crate::error::StoreError;
 use crate::layer::FileLayer;
-use crate::layout::UNSEALED_SUFFIX;
 use crate::part::digest_of;
 
 impl<L: FileLayer> PosixStore<L> {
-    /// Writes the checkpoint under a name of this generation, syncs it, and links it
-    /// to its final name.
-    pub(super) fn seal_checkpoint(&mut self, epoch: Epoch, bytes: &[u8]) -> Result<SealOutcome, StoreError> {
-        let sealed = self.layout.checkpoint_path(epoch);
-        let unsealed = beside(&sealed, &format!("g{}{UNSEALED_SUFFIX}", self.generation));
-        self.write_synced(&unsealed, bytes)?;
-        let outcome = match self.layer.link(&unsealed, &sealed) {
-            Ok(()) => SealOutcome::Created,
-            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => SealOutcome::Exists,
-            Err(cause) => return Err(StoreError::io("seal", &sealed)(cause)),
-        };
-        self.sync_dir(self.layout.checkpoint_dir())?;
-        self.unlink(&unsealed)?;
-        Ok(outcome)
-    }
-
-    /// Renames a checkpoint to `<name>.g<generation>.<why>`, durably.
-    pub(super) fn set_checkpoint_aside(&mut self, epoch: Epoch, why: &str) -> Result<(), StoreError> {
-        let path = self.layout.checkpoint_path(epoch);
-        let aside = beside(&path, &format!("g{}.{why}", self.generation));
-        self.layer.link(&path, &aside).map_err(StoreError::io("set aside", &path))?;
-        self.unlink(&path)?;
-        self.sync_dir(self.layout.checkpoint_dir())
-    }
-
     /// Links one staged file to its final name, or finds it there.
     pub(super) fn publish_file(&mut self, entry: &PublishEntry) -> Result<PublishOutcome, StoreError> {
         check_below(&entry.path)?;
@@ -76,14 +50,6 @@ impl<L: FileLayer> PosixStore<L> {
         let digest = digest_of(&mut file).map_err(StoreError::io("read", path))?;
         Ok(if digest == entry.sha256 { PublishOutcome::Done } else { PublishOutcome::Conflict })
     }
-}
-
-/// `<path>.<suffix>`
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(suffix);
-    PathBuf::from(name)
 }
 
 /// A path of plain components only: what a checkpoint lists stays below the root.

@@ -8,11 +8,12 @@ use arrow_array::types::UInt32Type;
 use arrow_array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray};
 use speed_layer_core::commit::{
     AggregateProgress, Digest, Epoch, FORMAT_VERSION, Gap, Generation, JobName, Kind, Manifest, OffsetMark,
-    OutputId, OutputRoot, PluginUse, Progress, PublishEntry, StageUse, WindowOffsets,
+    OutputId, OutputRoot, PluginUse, Progress, PublishEntry, SnapshotManifest, StageUse,
 };
-use speed_layer_store::checkpoint::{decode, encode};
+use speed_layer_core::group::{StoredGroups, WindowOffset};
+use speed_layer_store::checkpoint::{Snapshot, decode, decode_snapshot, encode, encode_snapshot};
 use speed_layer_store::part::digest_of_bytes;
-use speed_layer_store::{Checkpoint, CheckpointError};
+use speed_layer_store::{Checkpoint, CheckpointError, States};
 
 use crate::job::progress;
 
@@ -22,7 +23,6 @@ fn plugin(name: &str) -> PluginUse {
 }
 
 fn aggregate() -> AggregateProgress {
-    let lowest = vec![OffsetMark { topic: "ticks".into(), partition: 0, offset: 3 }];
     AggregateProgress {
         name: "daily".into(),
         key: vec!["symbol".into()],
@@ -32,7 +32,7 @@ fn aggregate() -> AggregateProgress {
         withheld_until_ms: None,
         state_version: 1,
         plugins: vec![plugin("ohlcv")],
-        windows: vec![WindowOffsets { start_ms: 1_700_006_400_000, lowest }],
+        windows: vec![],
     }
 }
 
@@ -69,30 +69,61 @@ fn manifest() -> Manifest {
     }
 }
 
-fn states() -> Vec<(String, RecordBatch)> {
+fn groups() -> RecordBatch {
     let symbols: DictionaryArray<UInt32Type> = ["A", "B", "A"].into_iter().collect();
     let columns: [(&str, ArrayRef); 3] = [
         ("symbol", Arc::new(symbols)),
         ("count", Arc::new(Int64Array::from(vec![Some(1), None, Some(3)]))),
         ("note", Arc::new(StringArray::from(vec!["", "x", "longer"]))),
     ];
-    vec![("daily".to_owned(), RecordBatch::try_from_iter(columns).unwrap())]
+    RecordBatch::try_from_iter(columns).unwrap()
 }
 
-fn same(read: &Checkpoint) {
-    assert_eq!(read.manifest, manifest());
+fn states() -> States {
+    let offset = WindowOffset { start_us: 1_700_006_400_000_000, partition: 0, offset: 3 };
+    vec![("daily".to_owned(), StoredGroups { groups: Some(groups()), offsets: vec![offset] })]
+}
+
+fn snapshot() -> Vec<u8> {
+    let manifest = SnapshotManifest {
+        format: FORMAT_VERSION,
+        job: JobName::new("daily").unwrap(),
+        epoch: Epoch(5),
+        of: Digest([3; 32]),
+    };
+    encode_snapshot(&manifest, &states()).unwrap()
+}
+
+fn delta() -> Manifest {
+    Manifest { kind: Kind::Delta, base: Some(Epoch(3)), ..manifest() }
+}
+
+fn same(read: &Checkpoint, manifest: &Manifest) {
+    assert_eq!(read.manifest, *manifest);
     assert_eq!(read.states, states());
 }
 
 #[test]
 fn a_checkpoint_reads_back_as_it_was_written() {
-    same(&decode(&encode(&manifest(), &states()).unwrap()).unwrap());
+    same(&decode(&encode(&manifest(), &states()).unwrap()).unwrap(), &manifest());
+    same(&decode(&encode(&delta(), &states()).unwrap()).unwrap(), &delta());
     let none = decode(&encode(&manifest(), &[]).unwrap()).unwrap();
     assert!(none.states.is_empty());
-    let empty = vec![("daily".to_owned(), states()[0].1.slice(0, 0))];
-    assert_eq!(decode(&encode(&manifest(), &empty).unwrap()).unwrap().states, empty);
-    let part = vec![("daily".to_owned(), states()[0].1.slice(1, 2))];
-    assert_eq!(decode(&encode(&manifest(), &part).unwrap()).unwrap().states, part);
+    let holds = |groups: RecordBatch| {
+        let states = vec![("daily".to_owned(), StoredGroups { groups: Some(groups), offsets: vec![] })];
+        assert_eq!(decode(&encode(&manifest(), &states).unwrap()).unwrap().states, states);
+    };
+    holds(groups().slice(0, 0));
+    holds(groups().slice(1, 2));
+}
+
+#[test]
+fn a_snapshot_reads_back_as_it_was_written_and_is_no_checkpoint() {
+    let Snapshot { manifest: of, states: held } = decode_snapshot(&snapshot()).unwrap();
+    assert_eq!((of.epoch, of.of, held), (Epoch(5), Digest([3; 32]), states()));
+    assert!(matches!(decode(&snapshot()), Err(CheckpointError::Damaged(_))));
+    let checkpoint = encode(&manifest(), &states()).unwrap();
+    assert!(matches!(decode_snapshot(&checkpoint), Err(CheckpointError::Damaged(_))));
 }
 
 #[test]
@@ -101,35 +132,57 @@ fn the_same_checkpoint_has_the_same_bytes() {
     assert_eq!(bytes, encode(&manifest(), &states()).unwrap());
 }
 
+/// How a kind of file is read, what it holds left aside.
+type Read = fn(&[u8]) -> Result<(), CheckpointError>;
+
+/// A file of each kind, and how it is read.
+fn files() -> [(Vec<u8>, Read); 3] {
+    let checkpoint: Read = |bytes| decode(bytes).map(drop);
+    [
+        (encode(&manifest(), &states()).unwrap(), checkpoint),
+        (encode(&delta(), &states()).unwrap(), checkpoint),
+        (snapshot(), |bytes| decode_snapshot(bytes).map(drop)),
+    ]
+}
+
 #[test]
 fn every_flipped_bit_is_detected() {
-    let mut bytes = encode(&manifest(), &states()).unwrap();
-    for index in 0..bytes.len() {
-        for bit in 0..8 {
-            bytes[index] ^= 1 << bit;
-            let read = decode(&bytes);
-            assert!(matches!(read, Err(CheckpointError::Damaged(_))), "byte {index}, bit {bit}: {read:?}");
-            bytes[index] ^= 1 << bit;
+    for (mut bytes, read) in files() {
+        for index in 0..bytes.len() {
+            for bit in 0..8 {
+                bytes[index] ^= 1 << bit;
+                let read = read(&bytes);
+                assert!(
+                    matches!(read, Err(CheckpointError::Damaged(_))),
+                    "byte {index}, bit {bit}: {read:?}"
+                );
+                bytes[index] ^= 1 << bit;
+            }
         }
     }
 }
 
 #[test]
 fn every_cut_and_every_appended_byte_is_detected() {
-    let mut bytes = encode(&manifest(), &states()).unwrap();
-    for length in 0..bytes.len() {
-        assert!(matches!(decode(&bytes[..length]), Err(CheckpointError::Damaged(_))), "{length}");
+    for (mut bytes, read) in files() {
+        for length in 0..bytes.len() {
+            assert!(matches!(read(&bytes[..length]), Err(CheckpointError::Damaged(_))), "{length}");
+        }
+        bytes.push(0);
+        assert!(matches!(read(&bytes), Err(CheckpointError::Damaged(_))));
     }
-    bytes.push(0);
-    assert!(matches!(decode(&bytes), Err(CheckpointError::Damaged(_))));
 }
 
 #[test]
 fn a_later_format_is_told_from_damage() {
     let mut bytes = encode(&manifest(), &states()).unwrap();
-    bytes[8] = 2;
-    reseal(&mut bytes);
-    assert!(matches!(decode(&bytes), Err(CheckpointError::OtherFormat(2))));
+    for other in [0, 3] {
+        bytes[8] = other;
+        reseal(&mut bytes);
+        assert!(
+            matches!(decode(&bytes), Err(CheckpointError::OtherFormat(found)) if found == u32::from(other))
+        );
+    }
 }
 
 /// With the digests made right again after a change, as only a forger would.
@@ -151,26 +204,43 @@ fn reseal(bytes: &mut [u8]) {
 
 #[test]
 fn a_forged_checkpoint_does_not_bring_the_reader_down() {
-    let original = encode(&manifest(), &states()).unwrap();
-    let table_bytes = u32::from_le_bytes(original[24..28].try_into().unwrap()) as usize;
-    for index in 28 + table_bytes..original.len() - 32 {
-        for change in [0x01, 0x40, 0xff] {
-            let mut bytes = original.clone();
-            bytes[index] ^= change;
-            reseal(&mut bytes);
-            let read = std::panic::catch_unwind(|| decode(&bytes).map(drop));
-            assert!(read.is_ok(), "byte {index} changed by {change:#x}");
+    for (original, read) in files() {
+        let table_bytes = u32::from_le_bytes(original[24..28].try_into().unwrap()) as usize;
+        for index in 28 + table_bytes..original.len() - 32 {
+            for change in [0x01, 0x40, 0xff] {
+                let mut bytes = original.clone();
+                bytes[index] ^= change;
+                reseal(&mut bytes);
+                let read = std::panic::catch_unwind(|| read(&bytes));
+                assert!(read.is_ok(), "byte {index} changed by {change:#x}");
+            }
         }
     }
 }
 
-/// Written by version 0.1.0; `BLESS=1` writes it anew, which a released version must
-/// never need.
+fn golden(name: &str) -> Vec<u8> {
+    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)).unwrap()
+}
+
+/// Format 1 had the windows' offsets in the manifest.
 #[test]
 fn the_golden_checkpoint_of_format_1_reads() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/ckpt-v1.bin");
+    same(&decode(&golden("ckpt-v1.bin")).unwrap(), &Manifest { format: 1, ..manifest() });
+}
+
+/// `BLESS=1` writes them anew, which a released format must never need.
+#[test]
+fn the_golden_files_of_format_2_read() {
+    let written = [
+        ("ckpt-v2-full.bin", encode(&manifest(), &states()).unwrap()),
+        ("ckpt-v2-delta.bin", encode(&delta(), &states()).unwrap()),
+        ("snapshot-v2.bin", snapshot()),
+    ];
     if std::env::var_os("BLESS").is_some() {
-        std::fs::write(&path, encode(&manifest(), &states()).unwrap()).unwrap();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+        written.iter().for_each(|(name, bytes)| std::fs::write(folder.join(name), bytes).unwrap());
     }
-    same(&decode(&std::fs::read(&path).unwrap()).unwrap());
+    same(&decode(&golden("ckpt-v2-full.bin")).unwrap(), &manifest());
+    same(&decode(&golden("ckpt-v2-delta.bin")).unwrap(), &delta());
+    assert_eq!(decode_snapshot(&golden("snapshot-v2.bin")).unwrap(), decode_snapshot(&snapshot()).unwrap());
 }

@@ -7,18 +7,20 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::{Array, Int64Array, RecordBatch};
+use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use speed_layer_core::commit::{
-    Codec, JobName, OutputId, PartitionClock, PartitionProgress, Progress, PublishEntry,
+    AggregateProgress, Codec, JobName, Kind, OutputId, PartitionClock, PartitionProgress, Progress,
+    PublishEntry,
 };
+use speed_layer_core::group::StoredGroups;
 use speed_layer_store::footer::OffsetRange;
 use speed_layer_store::layer::FileLayer;
 use speed_layer_store::letters::{DeadLetters, Letter, dead_letter_schema};
 use speed_layer_store::{
     CommitError, CommitStore, Committed, Committer, DiskLayer, Footer, Layout, PendingCommit, PosixStore,
-    recover,
+    States, recover,
 };
 
 pub const JOB: &str = "daily";
@@ -152,7 +154,7 @@ pub fn progress(next_offset: i64) -> Progress {
         stable_offset: None,
         clock: PartitionClock::default(),
     };
-    Progress { partitions: vec![partition], ..Progress::default() }
+    Progress { partitions: vec![partition], aggregates: vec![aggregate()], ..Progress::default() }
 }
 
 /// Stages the numbers of `from..to`.
@@ -221,15 +223,65 @@ pub fn letter(offset: i64, epoch: u64) -> Letter<'static> {
     }
 }
 
-/// Commits the numbers of `from..to`; the state is the last number read.
+/// A commit of all states.
+pub fn pending(progress: Progress, states: States, files: Vec<PublishEntry>) -> PendingCommit {
+    PendingCommit { progress, kind: Kind::Full, states, files }
+}
+
+fn aggregate() -> AggregateProgress {
+    AggregateProgress {
+        name: JOB.to_owned(),
+        key: Vec::new(),
+        window_ms: 1000,
+        delay_ms: 0,
+        closed_through_ms: None,
+        withheld_until_ms: None,
+        state_version: 1,
+        plugins: Vec::new(),
+        windows: Vec::new(),
+    }
+}
+
+/// The job's states by key, each a number.
+pub fn keyed(numbers: &[(&str, i64)]) -> States {
+    let starts = Int64Array::from(vec![0; numbers.len()]);
+    let keys = BinaryArray::from_iter_values(numbers.iter().map(|(key, _)| key));
+    let values = Int64Array::from_iter_values(numbers.iter().map(|(_, number)| *number));
+    let columns: [(&str, ArrayRef); 3] =
+        [("window_start_us", Arc::new(starts)), ("key", Arc::new(keys)), ("number", Arc::new(values))];
+    let groups = RecordBatch::try_from_iter(columns).unwrap();
+    vec![(JOB.to_owned(), StoredGroups { groups: Some(groups), offsets: Vec::new() })]
+}
+
+/// One number as the job's state.
+pub fn state(number: i64) -> States {
+    keyed(&[("last", number)])
+}
+
+/// Commits the numbers of `from..to`; the state is the last number read. Most commits
+/// write down what changed, and now and then a snapshot is made.
 pub fn commit<S: CommitStore>(
     committer: &mut Committer<S>,
     from: i64,
     to: i64,
 ) -> Result<Committed, CommitError> {
     let files = stage(committer, from, to)?;
-    let states = vec![(JOB.to_owned(), numbers(vec![to - 1]))];
-    committer.commit(PendingCommit { progress: progress(to), states, files })
+    let is_full = committer.chain().base().is_none() || committer.epoch().0.is_multiple_of(5);
+    let kind = if is_full { Kind::Full } else { Kind::Delta };
+    let committed =
+        committer.commit(PendingCommit { kind, ..pending(progress(to), state(to - 1), files) })?;
+    if committed.epoch.0.is_multiple_of(3) {
+        snapshot(committer)?;
+    }
+    Ok(committed)
+}
+
+/// Makes a snapshot of the newest epoch, unless there is nothing to gain.
+pub fn snapshot<S: CommitStore>(committer: &mut Committer<S>) -> Result<(), CommitError> {
+    let Some(task) = committer.begin_snapshot() else { return Ok(()) };
+    let damaged = committer.snapshot_ended(task.make())?;
+    assert!(damaged.is_none(), "{damaged:?}");
+    Ok(())
 }
 
 /// Goes on from the last checkpoint to `end`, `step` numbers a commit, and closes.
@@ -240,7 +292,7 @@ pub fn run<S: CommitStore>(store: S, end: i64, step: i64) -> Result<(), CommitEr
         None => 0,
         Some(checkpoint) => {
             let next = checkpoint.manifest.progress.partitions[0].next_offset;
-            assert_eq!(checkpoint.states, [(JOB.to_owned(), numbers(vec![next - 1]))]);
+            assert_eq!(checkpoint.states, state(next - 1));
             next
         }
     };

@@ -2,6 +2,7 @@
 //! owners, failing disks, and the formats of what is written.
 
 mod bytes;
+mod chain;
 mod crash;
 mod disk_faults;
 mod job;

@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use speed_layer_core::commit::Codec;
-use speed_layer_store::{PendingCommit, recover};
+use speed_layer_store::recover;
 
-use crate::job::{Place, commit, footer, numbers, output, progress};
+use crate::job::{Place, commit, footer, numbers, output, pending, progress};
 use crate::layer::{Fault, Kind, TestLayer};
 
 type Log = [(Kind, PathBuf)];
@@ -97,7 +97,7 @@ fn many_files_are_synced_with_their_file_system() {
         files.push(committer.finish_part(part, &footer).unwrap());
     }
     let before = layer.log().len();
-    committer.commit(PendingCommit { progress: progress(200), states: Vec::new(), files }).unwrap();
+    committer.commit(pending(progress(200), Vec::new(), files)).unwrap();
     let log = &layer.log()[before..];
 
     assert_eq!(place.published(), (0..200).collect());

@@ -5,9 +5,9 @@ use std::fs;
 use std::sync::mpsc::channel;
 use std::thread;
 
-use speed_layer_store::{CommitError, Committer, DiskStore, PendingCommit, StoreError, peek, recover};
+use speed_layer_store::{CommitError, Committer, DiskStore, StoreError, peek, recover};
 
-use crate::job::{Place, commit, progress, run, stage, stage_below};
+use crate::job::{Place, commit, pending, progress, run, stage, stage_below};
 use crate::layer::{Fault, Kind, TestLayer};
 
 #[test]
@@ -67,7 +67,7 @@ fn an_owner_that_lost_its_lock_commits_nothing_more() {
     commit(&mut first, 0, 10).unwrap();
     let files = stage(&mut first, 10, 20).unwrap();
     let mut second = second_owner(&place);
-    let pending = PendingCommit { progress: progress(20), states: vec![], files };
+    let pending = pending(progress(20), vec![], files);
     assert_fenced(first.commit(pending));
     commit(&mut second, 10, 25).unwrap();
     assert_eq!(place.published(), (0..25).collect());
@@ -154,7 +154,7 @@ fn a_clean_end_leaves_the_staged_files_of_a_later_owner() {
         let mut second = recover(rival.store_on(failing.clone())).unwrap().committer;
         failing.set(Fault::Fail(Kind::MakeDir, rustix::io::Errno::IO.raw_os_error()));
         let files = stage_below(&mut second, "symbol=C", 10, 17);
-        second.commit(PendingCommit { progress: progress(17), states: vec![], files }).unwrap_err();
+        second.commit(pending(progress(17), vec![], files)).unwrap_err();
     });
     first.close_clean().unwrap();
     assert_eq!(resumed_numbers(&place), (0..17).collect());

@@ -1,0 +1,146 @@
+//! The checkpoint directory: checkpoints and snapshots written under a name of the
+//! generation, synced, and linked to their final names; read, listed, removed. May be
+//! used from a thread of its own, beside the store that it was got from.
+
+use std::io::{ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+
+use speed_layer_core::commit::{Digest, Epoch, Generation, SealOutcome};
+
+use crate::error::StoreError;
+use crate::layer::{FileLayer, LayerDir, LayerFile};
+use crate::layout::{CHECKPOINT_PREFIX, SNAPSHOT_PREFIX, UNSEALED_SUFFIX};
+use crate::store::ChainStore;
+
+/// See the module.
+#[derive(Clone)]
+pub struct CheckpointDir<L> {
+    pub(super) layer: L,
+    pub(super) dir: PathBuf,
+    pub(super) generation: Generation,
+}
+
+impl<L: FileLayer> ChainStore for CheckpointDir<L> {
+    fn place(&self) -> String {
+        self.dir.display().to_string()
+    }
+
+    fn read_checkpoint(&self, epoch: Epoch) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(&checkpoint_name(epoch))
+    }
+
+    fn read_snapshot(&self, epoch: Epoch, of: Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(&snapshot_name(epoch, of))
+    }
+
+    fn seal_snapshot(&mut self, epoch: Epoch, of: Digest, bytes: &[u8]) -> Result<SealOutcome, StoreError> {
+        self.seal(&snapshot_name(epoch, of), bytes)
+    }
+}
+
+impl<L: FileLayer> CheckpointDir<L> {
+    pub(super) fn seal_checkpoint(&self, epoch: Epoch, bytes: &[u8]) -> Result<SealOutcome, StoreError> {
+        self.seal(&checkpoint_name(epoch), bytes)
+    }
+
+    /// Writes a file under a name of this generation, syncs it, and links it to its
+    /// final name, durably.
+    fn seal(&self, name: &str, bytes: &[u8]) -> Result<SealOutcome, StoreError> {
+        let sealed = self.dir.join(name);
+        let unsealed = self.dir.join(format!("{name}.g{}{UNSEALED_SUFFIX}", self.generation));
+        write_new(&self.layer, &unsealed, bytes)?.sync().map_err(StoreError::sync(&unsealed))?;
+        let outcome = match self.layer.link(&unsealed, &sealed) {
+            Ok(()) => SealOutcome::Created,
+            Err(cause) if cause.kind() == ErrorKind::AlreadyExists => SealOutcome::Exists,
+            Err(cause) => return Err(StoreError::io("seal", &sealed)(cause)),
+        };
+        self.sync()?;
+        unlink(&self.layer, &unsealed)?;
+        Ok(outcome)
+    }
+
+    pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        match read(&self.layer, &self.dir.join(name)) {
+            Err(StoreError::Io { cause, .. }) if cause.kind() == ErrorKind::NotFound => Ok(None),
+            read => read.map(Some),
+        }
+    }
+
+    /// Makes the names in the directory durable.
+    pub(super) fn sync(&self) -> Result<(), StoreError> {
+        sync_dir(&self.layer, &self.dir)
+    }
+
+    /// Renames a checkpoint to `<name>.g<generation>.<why>`, durably.
+    pub(super) fn set_aside(&self, epoch: Epoch, why: &str) -> Result<(), StoreError> {
+        let name = checkpoint_name(epoch);
+        let (path, aside) =
+            (self.dir.join(&name), self.dir.join(format!("{name}.g{}.{why}", self.generation)));
+        self.layer.link(&path, &aside).map_err(StoreError::io("set aside", &path))?;
+        unlink(&self.layer, &path)?;
+        self.sync()
+    }
+
+    /// The snapshots there are, by epoch, with their names.
+    pub(crate) fn snapshots(&self) -> Result<Vec<(Epoch, String)>, StoreError> {
+        let entries = match self.layer.list(&self.dir) {
+            Err(cause) if cause.kind() == ErrorKind::NotFound => Vec::new(),
+            listed => listed.map_err(StoreError::io("list", &self.dir))?,
+        };
+        let names = entries.into_iter().filter_map(|entry| entry.name);
+        let mut found: Vec<(Epoch, String)> =
+            names.filter_map(|name| Some((snapshot_epoch(&name)?, name))).collect();
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    pub(super) fn remove_snapshots(&self, epoch: Epoch) -> Result<(), StoreError> {
+        let mut found = self.snapshots()?.into_iter().filter(|(of, _)| *of == epoch);
+        found.try_for_each(|(_, name)| unlink(&self.layer, &self.dir.join(name)))
+    }
+}
+
+fn checkpoint_name(epoch: Epoch) -> String {
+    format!("{CHECKPOINT_PREFIX}{:020}", epoch.0)
+}
+
+/// With the beginning of its checkpoint's digest: an epoch that was rolled back and
+/// sealed anew has another snapshot.
+fn snapshot_name(epoch: Epoch, of: Digest) -> String {
+    format!("{SNAPSHOT_PREFIX}{:020}-{}", epoch.0, &of.to_string()[..SNAPSHOT_DIGITS])
+}
+
+const SNAPSHOT_DIGITS: usize = 16;
+
+fn snapshot_epoch(name: &str) -> Option<Epoch> {
+    let (epoch, digits) = name.strip_prefix(SNAPSHOT_PREFIX)?.split_once('-')?;
+    let is_sealed = digits.len() == SNAPSHOT_DIGITS && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    is_sealed.then(|| epoch.parse().ok().map(Epoch))?
+}
+
+pub(super) fn read(layer: &impl FileLayer, path: &Path) -> Result<Vec<u8>, StoreError> {
+    let mut bytes = Vec::new();
+    let mut file = layer.open(path).map_err(StoreError::io("open", path))?;
+    file.read_to_end(&mut bytes).map_err(StoreError::io("read", path))?;
+    Ok(bytes)
+}
+
+/// Writes a new file; neither its content nor its name is durable yet.
+pub(super) fn write_new<L: FileLayer>(layer: &L, path: &Path, bytes: &[u8]) -> Result<L::File, StoreError> {
+    let mut file = layer.create_new(path).map_err(StoreError::io("create", path))?;
+    file.write_all(bytes).map_err(StoreError::io("write", path))?;
+    Ok(file)
+}
+
+/// Removes a name; one that is gone already is fine.
+pub(super) fn unlink(layer: &impl FileLayer, path: &Path) -> Result<(), StoreError> {
+    match layer.unlink(path) {
+        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(()),
+        outcome => outcome.map_err(StoreError::io("remove", path)),
+    }
+}
+
+pub(super) fn sync_dir(layer: &impl FileLayer, path: &Path) -> Result<(), StoreError> {
+    let dir = layer.open_dir(path).map_err(StoreError::io("open directory", path))?;
+    dir.sync().map_err(StoreError::sync(path))
+}
