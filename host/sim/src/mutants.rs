@@ -40,8 +40,6 @@ pub enum SyncKind {
     SnapshotFile,
     /// The checkpoint directory after a seal.
     SealedName,
-    /// The checkpoint directory after a snapshot.
-    SnapshotName,
     /// The checkpoint directory at a start, for the generation and for whatever an
     /// earlier process has sealed.
     ClaimedName,
@@ -56,12 +54,11 @@ pub enum SyncKind {
 }
 
 /// All planted bugs, with a name for the command line.
-pub const MUTANTS: [(&str, Mutant); 19] = [
+pub const MUTANTS: [(&str, Mutant); 18] = [
     ("no-sync-of-staged-files", Mutant::NoSync(SyncKind::StagedFile)),
     ("no-sync-of-staged-names", Mutant::NoSync(SyncKind::StagedName)),
     ("no-sync-of-checkpoint-files", Mutant::NoSync(SyncKind::CheckpointFile)),
     ("no-sync-of-snapshot-files", Mutant::NoSync(SyncKind::SnapshotFile)),
-    ("no-sync-of-snapshot-names", Mutant::NoSync(SyncKind::SnapshotName)),
     ("no-sync-of-sealed-names", Mutant::NoSync(SyncKind::SealedName)),
     ("no-sync-of-claimed-names", Mutant::NoSync(SyncKind::ClaimedName)),
     ("no-sync-of-published-names", Mutant::NoSync(SyncKind::PublishedName)),

@@ -41,5 +41,5 @@ fn every_kind_of_sync_is_left_out_once() {
             _ => None,
         })
         .collect();
-    assert_eq!(left_out.len(), 11);
+    assert_eq!(left_out.len(), 10);
 }

@@ -36,7 +36,8 @@ pub trait ChainStore {
     /// not there.
     fn read_snapshot(&self, epoch: Epoch, of: Digest) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// As [`CommitStore::seal`]; where one is there already, it is of the same states.
+    /// As [`CommitStore::seal`], but the name is durable only with the next seal: nothing
+    /// is dropped before that. Where one is there already, it is of the same states.
     fn seal_snapshot(&mut self, epoch: Epoch, of: Digest, bytes: &[u8]) -> Result<SealOutcome, StoreError>;
 }
 

@@ -23,7 +23,6 @@ pub struct MutantLayer<L> {
 #[derive(Default)]
 struct Marks {
     sealed: BTreeSet<PathBuf>,
-    snapshots: BTreeSet<PathBuf>,
     published: BTreeSet<PathBuf>,
 }
 
@@ -53,8 +52,6 @@ impl<L> MutantLayer<L> {
         let mut marks = self.marks();
         if marks.sealed.remove(dir) {
             SyncKind::SealedName
-        } else if marks.snapshots.remove(dir) {
-            SyncKind::SnapshotName
         } else if marks.published.remove(dir) {
             SyncKind::PublishedName
         } else if dir.components().any(|part| part.as_os_str() == "checkpoints") && dir.ends_with("job") {
@@ -131,10 +128,7 @@ impl<L: FileLayer + Clone + Send> FileLayer for MutantLayer<L> {
                 self.marks().sealed.insert(dir);
                 self.seal(from, to)
             }
-            SyncKind::SnapshotFile => {
-                self.marks().snapshots.insert(dir);
-                self.inner.link(from, to)
-            }
+            SyncKind::SnapshotFile => self.inner.link(from, to),
             _ => {
                 self.marks().published.insert(dir);
                 if self.mutant == Mutant::PublishByCopy {

@@ -34,7 +34,9 @@ impl<L: FileLayer> ChainStore for CheckpointDir<L> {
     }
 
     fn seal_snapshot(&mut self, epoch: Epoch, of: Digest, bytes: &[u8]) -> Result<SealOutcome, StoreError> {
-        self.seal(&snapshot_name(epoch, of), bytes)
+        let (unsealed, outcome) = self.link_new(&snapshot_name(epoch, of), bytes)?;
+        unlink(&self.layer, &unsealed)?;
+        Ok(outcome)
     }
 }
 
@@ -45,18 +47,24 @@ impl<L: FileLayer> CheckpointDir<L> {
 
     /// Writes a file under a name of this generation, syncs it, and links it to its
     /// final name, durably.
-    fn seal(&self, name: &str, bytes: &[u8]) -> Result<SealOutcome, StoreError> {
-        let sealed = self.dir.join(name);
-        let unsealed = self.dir.join(format!("{name}.g{}{UNSEALED_SUFFIX}", self.generation));
-        write_new(&self.layer, &unsealed, bytes)?.sync().map_err(StoreError::sync(&unsealed))?;
-        let outcome = match self.layer.link(&unsealed, &sealed) {
-            Ok(()) => SealOutcome::Created,
-            Err(cause) if cause.kind() == ErrorKind::AlreadyExists => SealOutcome::Exists,
-            Err(cause) => return Err(StoreError::io("seal", &sealed)(cause)),
-        };
+    pub(super) fn seal(&self, name: &str, bytes: &[u8]) -> Result<SealOutcome, StoreError> {
+        let (unsealed, outcome) = self.link_new(name, bytes)?;
         self.sync()?;
         unlink(&self.layer, &unsealed)?;
         Ok(outcome)
+    }
+
+    /// Gives a durable file its final name, which is not durable yet; and where it was
+    /// written.
+    fn link_new(&self, name: &str, bytes: &[u8]) -> Result<(PathBuf, SealOutcome), StoreError> {
+        let sealed = self.dir.join(name);
+        let unsealed = self.dir.join(format!("{name}.g{}{UNSEALED_SUFFIX}", self.generation));
+        write_new(&self.layer, &unsealed, bytes)?.sync().map_err(StoreError::sync(&unsealed))?;
+        match self.layer.link(&unsealed, &sealed) {
+            Ok(()) => Ok((unsealed, SealOutcome::Created)),
+            Err(cause) if cause.kind() == ErrorKind::AlreadyExists => Ok((unsealed, SealOutcome::Exists)),
+            Err(cause) => Err(StoreError::io("seal", &sealed)(cause)),
+        }
     }
 
     pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
