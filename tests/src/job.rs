@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -15,6 +16,8 @@ use tempfile::TempDir;
 use crate::host::{self, Finished, Running};
 use crate::kafka::Broker;
 use crate::letters::{self, Letter};
+use crate::strace::{self, Mishap};
+use crate::sync_order::Places;
 use crate::table::Table;
 use crate::{parquet_table, places};
 
@@ -109,17 +112,25 @@ impl Job {
         self.flags.iter().find(|(name, _)| name == flag).map_or("", |(_, value)| value)
     }
 
-    /// Starts it.
+    /// How it is called.
     ///
     /// # Errors
     /// It is not built.
-    pub fn start(&self) -> Result<Running> {
+    pub fn command(&self) -> Result<Command> {
         let mut command = host::command()?;
         command.arg("run").envs(self.variables.iter().map(|(name, value)| (name, value)));
         for (flag, value) in &self.flags {
             command.args([flag, value].into_iter().filter(|word| !word.is_empty()));
         }
-        Running::start(&mut command)
+        Ok(command)
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// It is not built.
+    pub fn start(&self) -> Result<Running> {
+        Running::start(&mut self.command()?)
     }
 
     /// Runs it to its end.
@@ -128,6 +139,28 @@ impl Job {
     /// It takes too long.
     pub fn run(&self) -> Result<Finished> {
         self.start()?.finish(LIMIT)
+    }
+
+    /// Runs it to its end under strace; gives what it asked of the file system as well.
+    ///
+    /// # Errors
+    /// There is no strace, it may not trace, or the run takes too long.
+    pub fn run_traced(&self, mishap: &Mishap) -> Result<(Finished, String)> {
+        let trace = self.path("trace");
+        let finished = Running::start(&mut strace::around(&self.command()?, &trace, mishap)?)?.finish(LIMIT)?;
+        Ok((finished, fs::read_to_string(trace)?))
+    }
+
+    /// Its directories.
+    pub fn places(&self) -> Places {
+        Places {
+            folder: self.path(""),
+            outputs: ["daily", "daily.dead-letters/daily", "daily.late/daily"]
+                .map(|output| self.path("output").join(output))
+                .to_vec(),
+            staging: self.path("output/daily.staging/daily"),
+            checkpoints: self.path("checkpoint/daily"),
+        }
     }
 
     /// Runs it to its end; gives its last line.

@@ -11,6 +11,8 @@ mod python_readers;
 mod refusals;
 mod restarts;
 mod results;
+mod sided;
+mod sync_order;
 mod the_broker;
 mod transactions;
 
