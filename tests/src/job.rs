@@ -147,7 +147,8 @@ impl Job {
     /// There is no strace, it may not trace, or the run takes too long.
     pub fn run_traced(&self, mishap: &Mishap) -> Result<(Finished, String)> {
         let trace = self.path("trace");
-        let finished = Running::start(&mut strace::around(&self.command()?, &trace, mishap)?)?.finish(LIMIT)?;
+        let finished =
+            Running::start(&mut strace::around(&self.command()?, &trace, mishap)?)?.finish(LIMIT)?;
         Ok((finished, fs::read_to_string(trace)?))
     }
 

@@ -18,9 +18,17 @@ use crate::trace::CALLS;
 pub enum Mishap {
     None,
     /// SIGKILL in place of the n-th call of this name.
-    Kill { call: &'static str, nth: usize },
+    Kill {
+        call: &'static str,
+        nth: usize,
+    },
     /// The n-th call of this name on this very path fails.
-    Fail { call: String, errno: &'static str, path: PathBuf, nth: usize },
+    Fail {
+        call: String,
+        errno: &'static str,
+        path: PathBuf,
+        nth: usize,
+    },
 }
 
 /// `program` with its arguments and variables, under strace, which writes to `trace`.
@@ -33,12 +41,20 @@ pub fn around(program: &Command, trace: &Path, mishap: &Mishap) -> Result<Comman
     match mishap {
         // In the kernel: calls that nobody asks about cost nothing.
         Mishap::None => command.args(["--seccomp-bpf", "-e", &format!("trace={CALLS}")]),
-        Mishap::Kill { call, nth } => {
-            command.args(["-e", &format!("trace={CALLS}"), "-e", &format!("inject={call}:signal=KILL:when={nth}")])
-        }
+        Mishap::Kill { call, nth } => command.args([
+            "-e",
+            &format!("trace={CALLS}"),
+            "-e",
+            &format!("inject={call}:signal=KILL:when={nth}"),
+        ]),
         Mishap::Fail { call, errno, path, nth } => {
             command.arg("-P").arg(path);
-            command.args(["-e", &format!("trace={call}"), "-e", &format!("inject={call}:error={errno}:when={nth}")])
+            command.args([
+                "-e",
+                &format!("trace={call}"),
+                "-e",
+                &format!("inject={call}:error={errno}:when={nth}"),
+            ])
         }
     };
     command.arg("--").arg(program.get_program()).args(program.get_args());

@@ -74,7 +74,9 @@ impl<'a> Trace<'a> {
     /// Every attempt to give a file a final name: its source, that name, the call.
     fn final_links(&self) -> impl Iterator<Item = (&'a Path, &'a Path, &'a Call)> + '_ {
         self.calls.iter().filter_map(|call| match &call.act {
-            Act::Link { from, to } if self.places.is_output(to) || to.starts_with(&self.places.checkpoints) => {
+            Act::Link { from, to }
+                if self.places.is_output(to) || to.starts_with(&self.places.checkpoints) =>
+            {
                 Some((from.as_path(), to.as_path(), call))
             }
             _ => None,
@@ -167,10 +169,13 @@ fn staged_before_seal(trace: &Trace<'_>) -> Vec<String> {
 
 /// The staged files of an epoch that are there when the line `before` is reached.
 fn staged<'a>(trace: &Trace<'a>, epoch: u64, before: usize) -> Vec<(&'a Path, &'a Call)> {
-    let made = trace.calls.iter().filter(|call| call.ok && call.ended < before).filter_map(|call| match &call.act {
-        Act::Open { path, writes: true } if path.starts_with(&trace.places.staging) => Some((path.as_path(), call)),
-        _ => None,
-    });
+    let made =
+        trace.calls.iter().filter(|call| call.ok && call.ended < before).filter_map(|call| match &call.act {
+            Act::Open { path, writes: true } if path.starts_with(&trace.places.staging) => {
+                Some((path.as_path(), call))
+            }
+            _ => None,
+        });
     let is_gone = |path: &Path| {
         let removals = trace.calls.iter().filter(|call| call.ok && call.ended < before);
         removals.into_iter().any(|call| matches!(&call.act, Act::Remove(gone) if gone == path))
@@ -181,11 +186,15 @@ fn staged<'a>(trace: &Trace<'a>, epoch: u64, before: usize) -> Vec<(&'a Path, &'
 fn seal_before_publish(trace: &Trace<'_>) -> Vec<String> {
     let mut told = Vec::new();
     for (epoch, to, link) in trace.publications() {
-        let seal = trace.seals().find(|(sealed, seal)| *sealed == epoch && seal.ok && seal.ended < link.began);
+        let seal =
+            trace.seals().find(|(sealed, seal)| *sealed == epoch && seal.ok && seal.ended < link.began);
         match seal {
             None => told.push(format!("{} was published before epoch {epoch} was sealed", to.display())),
             Some((_, seal)) if !trace.name_synced(seal, link.began) => {
-                told.push(format!("{} was published before the seal of epoch {epoch} was synced", to.display()));
+                told.push(format!(
+                    "{} was published before the seal of epoch {epoch} was synced",
+                    to.display()
+                ));
             }
             Some(_) => {}
         }
@@ -215,7 +224,8 @@ fn names_before_report(trace: &Trace<'_>) -> Vec<String> {
                 told.push(format!("`{text}` was said before the name {} was synced", name.display()));
             }
         }
-        let is_it = |epoch, seal: &Call| Some(epoch) == reported_epoch(text) && seal.ok && seal.ended < report.began;
+        let is_it =
+            |epoch, seal: &Call| Some(epoch) == reported_epoch(text) && seal.ok && seal.ended < report.began;
         if reported_epoch(text).is_some() && !trace.seals().any(|(epoch, seal)| is_it(epoch, seal)) {
             told.push(format!("`{text}` was said before that epoch was sealed"));
         }
@@ -231,12 +241,18 @@ fn reported_epoch(text: &str) -> Option<u64> {
 
 fn outputs_only_gain_links(trace: &Trace<'_>) -> Vec<String> {
     let is_wrong = |act: &Act| match act {
-        Act::Open { path, writes: true } | Act::Write(path) | Act::Remove(path) => trace.places.is_output(path),
+        Act::Open { path, writes: true } | Act::Write(path) | Act::Remove(path) => {
+            trace.places.is_output(path)
+        }
         Act::Rename { from, to } => [from, to].iter().any(|path| path.starts_with(&trace.places.folder)),
         _ => false,
     };
     let wrong = trace.calls.iter().filter(|call| is_wrong(&call.act));
-    wrong.map(|call| format!("an output gains links and nothing else happens to it: {} {:?}", call.name, call.act)).collect()
+    wrong
+        .map(|call| {
+            format!("an output gains links and nothing else happens to it: {} {:?}", call.name, call.act)
+        })
+        .collect()
 }
 
 fn removals_come_last(trace: &Trace<'_>) -> Vec<String> {
@@ -272,7 +288,8 @@ fn failed_syncs_are_final(trace: &Trace<'_>) -> Vec<String> {
     let mut told = Vec::new();
     for failed in trace.calls.iter().filter(|call| !call.ok && call.ended != usize::MAX) {
         let (Act::Sync(path) | Act::SyncFileSystem(path)) = &failed.act else { continue };
-        let again = |call: &Call| call.act == failed.act && call.pid == failed.pid && call.began > failed.ended;
+        let again =
+            |call: &Call| call.act == failed.act && call.pid == failed.pid && call.began > failed.ended;
         if trace.calls.iter().any(again) {
             told.push(format!("{} was synced again after a sync that failed", path.display()));
         }

@@ -66,7 +66,10 @@ fn check(edit: impl FnOnce(&mut Vec<String>), complaint: &str) {
     let mut lines = in_order();
     edit(&mut lines);
     let told = complaints(&trace(&lines), &places());
-    assert!(told.iter().any(|told| told.contains(&spelled(complaint))), "`{complaint}` is not told: {told:#?}");
+    assert!(
+        told.iter().any(|told| told.contains(&spelled(complaint))),
+        "`{complaint}` is not told: {told:#?}"
+    );
 }
 
 /// The trace without the line that holds `text`.
@@ -100,7 +103,8 @@ fn a_trace_in_order_has_no_complaints_and_its_links_are_found() {
 
 #[test]
 fn a_sync_of_the_whole_file_system_stands_for_many() {
-    let synced = ["fsync(5<STAGED/PART>)", "fsync(3<STAGED>)", "fsync(8</j/out>)", "fsync(8</j/out/symbol=A>)"];
+    let synced =
+        ["fsync(5<STAGED/PART>)", "fsync(3<STAGED>)", "fsync(8</j/out>)", "fsync(8</j/out/symbol=A>)"];
     let mut lines = in_order();
     for text in synced {
         let at = line(&lines, text);
@@ -118,14 +122,20 @@ fn content_that_is_not_synced_before_its_name_is_told() {
     with("1 write(5<STAGED/PART>, \"\", 1) = 1", "fsync(3<STAGED>)", "symbol=A/PART got a name before");
     with("1 write(5<STAGED/PART>, \"\", 1) = 1", "symbol=A/PART\"", "was written to after it got its name");
     check(
-        |lines| lines.retain(|line| !line.contains(&spelled("STAGED/PART\", O_WRONLY")) && !line.contains("PAR1")),
+        |lines| {
+            lines.retain(|line| !line.contains(&spelled("STAGED/PART\", O_WRONLY")) && !line.contains("PAR1"))
+        },
         "symbol=A/PART got a name, and nobody saw it written",
     );
 }
 
 #[test]
 fn a_seal_before_what_it_lists_is_durable_is_told() {
-    moved("fsync(5<STAGED/PART>)", "unlink(\"CKPT/ckpt-1.g1", "epoch 1 was sealed before STAGED/PART was synced");
+    moved(
+        "fsync(5<STAGED/PART>)",
+        "unlink(\"CKPT/ckpt-1.g1",
+        "epoch 1 was sealed before STAGED/PART was synced",
+    );
     without("fsync(3<STAGED>)", "epoch 1 was sealed before the name STAGED/PART was synced");
     moved("fsync(3<STAGED>)", "STAGED\", 0777", "epoch 1 was sealed before the name STAGED/PART");
     without("fsync(8</j/out/symbol=A>)", "epoch 2 was sealed before the name /j/out/symbol=A/PART");
@@ -145,7 +155,11 @@ fn a_report_before_all_names_are_durable_is_told() {
     without("fsync(8</j/out>)", "files=1\\n` was said before the name /j/out/symbol=A was synced");
     without("fsync(3</j/out.staging>)", "started job=j\\n` was said before the name STAGED was synced");
     without("fsync(9<CKPT>)", "` was said before the name CKPT/ckpt-00000002 was synced");
-    with("1 write(2<p>, \"INFO committed epoch=2 \", 9) = 9", "files=1", "was said before that epoch was sealed");
+    with(
+        "1 write(2<p>, \"INFO committed epoch=2 \", 9) = 9",
+        "files=1",
+        "was said before that epoch was sealed",
+    );
 }
 
 #[test]
@@ -164,8 +178,16 @@ fn anything_but_links_in_an_output_is_told() {
 fn a_removal_of_what_a_start_may_need_is_told() {
     moved("unlink(\"STAGED/PART\")", "symbol=A/PART\"", "was removed before its published name was synced");
     moved("unlink(\"STAGED/PART\")", "fsync(7<CKPT>)", "was removed before its published name was synced");
-    moved("unlink(\"CKPT/ckpt-00000001\")", "\"CKPT/ckpt-00000002\"", "was removed before a later one was synced");
-    with("1 unlink(\"CKPT/ckpt-00000002\") = 0", "fsync(9<CKPT>)", "was removed before a later one was synced");
+    moved(
+        "unlink(\"CKPT/ckpt-00000001\")",
+        "\"CKPT/ckpt-00000002\"",
+        "was removed before a later one was synced",
+    );
+    with(
+        "1 unlink(\"CKPT/ckpt-00000002\") = 0",
+        "fsync(9<CKPT>)",
+        "was removed before a later one was synced",
+    );
 }
 
 #[test]

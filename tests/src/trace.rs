@@ -28,20 +28,32 @@ pub struct Call {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
     /// `writes`: for writing, or to be made.
-    Open { path: PathBuf, writes: bool },
+    Open {
+        path: PathBuf,
+        writes: bool,
+    },
     /// Of a file's content, its length too.
     Write(PathBuf),
     /// Of a file's content or a directory's names.
     Sync(PathBuf),
     /// Of the whole file system that the path is on.
     SyncFileSystem(PathBuf),
-    Link { from: PathBuf, to: PathBuf },
+    Link {
+        from: PathBuf,
+        to: PathBuf,
+    },
     MakeDir(PathBuf),
     Remove(PathBuf),
     /// Also an exchange of two names, and a symbolic link.
-    Rename { from: PathBuf, to: PathBuf },
+    Rename {
+        from: PathBuf,
+        to: PathBuf,
+    },
     /// To stdout (1) or stderr (2), with quotes as `\"`.
-    Say { stream: u32, text: String },
+    Say {
+        stream: u32,
+        text: String,
+    },
 }
 
 impl Act {
@@ -78,7 +90,9 @@ pub fn parse(text: &str) -> Result<Vec<Call>> {
         let (pid, told): (u32, &str) = told.with_context(|| format!("no line of a trace: {line}"))?;
         if let Some(begun) = told.strip_suffix(" <unfinished ...>") {
             open.insert(pid, (at, begun));
-        } else if let Some((_, rest)) = told.strip_prefix("<... ").and_then(|rest| rest.split_once(" resumed>")) {
+        } else if let Some((_, rest)) =
+            told.strip_prefix("<... ").and_then(|rest| rest.split_once(" resumed>"))
+        {
             let (began, begun) = open.remove(&pid).with_context(|| format!("nothing to resume: {line}"))?;
             calls.extend(call(pid, &format!("{begun}{rest}"), began, at));
         } else if !told.starts_with("+++") && !told.starts_with("---") {
@@ -163,19 +177,45 @@ mod tests {
 
     fn check(line: &str, name: &str, ok: bool, act: Act) {
         let calls = parse(line).expect(line);
-        let found: Vec<_> = calls.iter().map(|call| (call.name.as_str(), call.ok, call.act.clone())).collect();
+        let found: Vec<_> =
+            calls.iter().map(|call| (call.name.as_str(), call.ok, call.act.clone())).collect();
         assert_eq!(found, [(name, ok, act)], "{line}");
     }
 
     #[test]
     fn each_kind_of_call_is_understood() {
         let open = |path: &str, writes| Act::Open { path: path.into(), writes };
-        check(r#"7 openat(AT_FDCWD</w>, "/a/b", O_RDONLY|O_CLOEXEC) = 3</a/b>"#, "openat", true, open("/a/b", false));
-        check(r#"7 openat(AT_FDCWD</w>, "/a", O_WRONLY|O_CREAT, 0666) = -1 ENOSPC (No space left on device) (INJECTED)"#, "openat", false, open("/a", true));
-        check(r#"7 write(16</a/b>, "pid = \"1\" <x>\n"..., 24) = 24"#, "write", true, Act::Write("/a/b".into()));
-        check(r#"7 write(2<pipe:[9]>, "it is \"done\"", 12) = 12"#, "write", true, Act::Say { stream: 2, text: r#"it is \"done\""#.into() });
+        check(
+            r#"7 openat(AT_FDCWD</w>, "/a/b", O_RDONLY|O_CLOEXEC) = 3</a/b>"#,
+            "openat",
+            true,
+            open("/a/b", false),
+        );
+        check(
+            r#"7 openat(AT_FDCWD</w>, "/a", O_WRONLY|O_CREAT, 0666) = -1 ENOSPC (No space left on device) (INJECTED)"#,
+            "openat",
+            false,
+            open("/a", true),
+        );
+        check(
+            r#"7 write(16</a/b>, "pid = \"1\" <x>\n"..., 24) = 24"#,
+            "write",
+            true,
+            Act::Write("/a/b".into()),
+        );
+        check(
+            r#"7 write(2<pipe:[9]>, "it is \"done\"", 12) = 12"#,
+            "write",
+            true,
+            Act::Say { stream: 2, text: r#"it is \"done\""#.into() },
+        );
         check("7 ftruncate(5</a/lock>, 0)   = 0", "ftruncate", true, Act::Write("/a/lock".into()));
-        check("7 copy_file_range(5</a>, NULL, 6</b>, NULL, 9, 0) = 9", "copy_file_range", true, Act::Write("/b".into()));
+        check(
+            "7 copy_file_range(5</a>, NULL, 6</b>, NULL, 9, 0) = 9",
+            "copy_file_range",
+            true,
+            Act::Write("/b".into()),
+        );
         check("7 fsync(5</a/dir>)            = 0", "fsync", true, Act::Sync("/a/dir".into()));
         check("7 fsync(5</a>) = -1 EIO (Input/output error)", "fsync", false, Act::Sync("/a".into()));
         check("7 syncfs(5</a>)                = 0", "syncfs", true, Act::SyncFileSystem("/a".into()));
@@ -184,7 +224,12 @@ mod tests {
         check(r#"7 mkdir("/o/symbol=A", 0777)   = 0"#, "mkdir", true, Act::MakeDir("/o/symbol=A".into()));
         check(r#"7 unlinkat(AT_FDCWD</w>, "/s/x", 0) = 0"#, "unlinkat", true, Act::Remove("/s/x".into()));
         let rename = Act::Rename { from: "/a".into(), to: "/b".into() };
-        check(r#"7 renameat2(AT_FDCWD</w>, "/a", AT_FDCWD</w>, "/b", RENAME_NOREPLACE) = 0"#, "renameat2", true, rename);
+        check(
+            r#"7 renameat2(AT_FDCWD</w>, "/a", AT_FDCWD</w>, "/b", RENAME_NOREPLACE) = 0"#,
+            "renameat2",
+            true,
+            rename,
+        );
     }
 
     #[test]

@@ -71,7 +71,9 @@ impl<W: Write + Send> ParquetPart<W> {
         for entry in footer.key_values() {
             self.writer.append_key_value_metadata(entry);
         }
-        let (to, bytes, sha256) = self.writer.into_inner()?.finish();
+        // `into_inner` would do as much, but turns a full disk at the last write into a text.
+        self.writer.finish()?;
+        let (to, bytes, sha256) = self.writer.inner_mut().finish()?;
         Ok((to, PartFacts { bytes, rows: self.rows, sha256 }))
     }
 }
@@ -93,31 +95,41 @@ fn properties(codec: Codec) -> WriterProperties {
 
 /// Passes bytes on, counting and hashing what was taken.
 struct HashingWriter<W> {
-    to: W,
+    /// Not there any more once the file is finished.
+    to: Option<W>,
     bytes: u64,
     hash: Sha256,
 }
 
 impl<W: Write> HashingWriter<W> {
     fn new(to: W) -> Self {
-        Self { to, bytes: 0, hash: Sha256::new() }
+        Self { to: Some(to), bytes: 0, hash: Sha256::new() }
     }
 
-    fn finish(self) -> (W, u64, Digest) {
-        (self.to, self.bytes, Digest(self.hash.finalize().into()))
+    fn open(&mut self) -> io::Result<&mut W> {
+        self.to.as_mut().ok_or_else(finished)
     }
+
+    fn finish(&mut self) -> io::Result<(W, u64, Digest)> {
+        let to = self.to.take().ok_or_else(finished)?;
+        Ok((to, self.bytes, Digest(std::mem::take(&mut self.hash).finalize().into())))
+    }
+}
+
+fn finished() -> io::Error {
+    io::Error::other("the file is finished")
 }
 
 impl<W: Write> Write for HashingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = self.to.write(bytes)?;
+        let taken = self.open()?.write(bytes)?;
         self.hash.update(&bytes[..taken]);
         self.bytes += taken as u64;
         Ok(taken)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
+        self.open()?.flush()
     }
 }
 

@@ -2,7 +2,7 @@
 //! Only looks.
 
 use speed_layer_core::commit::{Epoch, OutputFile, OutputRoot, PartName, PublishedFile, StagedFile};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 use std::path::Path;
 
 use super::PosixStore;
@@ -35,8 +35,10 @@ impl<L: FileLayer> PosixStore<L> {
             }
             seen.push(&place.staging);
             for name in self.parts_in(&place.staging)? {
-                let owner_running =
-                    *running.entry(name.generation).or_insert_with(|| self.owner_runs(name.generation));
+                let owner_running = match running.entry(name.generation) {
+                    btree_map::Entry::Occupied(known) => *known.get(),
+                    btree_map::Entry::Vacant(unknown) => *unknown.insert(self.owner_runs(name.generation)?),
+                };
                 found.push(StagedFile { output: place.output.clone(), name, owner_running });
             }
         }

@@ -99,20 +99,26 @@ impl<L: FileLayer> PosixStore<L> {
     }
 
     /// Whether the process that claimed `generation` is still there. One of which
-    /// nothing is recorded is not.
-    pub(super) fn owner_runs(&self, generation: Generation) -> bool {
-        let recorded = read(&self.layer, &self.layout.generation_path(generation));
-        let text = recorded.ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        let owner = text.as_deref().and_then(Owner::parse);
-        owner.is_some_and(|owner| owner != self.layer.this_process() && self.layer.is_running(owner))
+    /// nothing is recorded is not; where that cannot be read, nothing is known.
+    pub(super) fn owner_runs(&self, generation: Generation) -> Result<bool, StoreError> {
+        let recorded = match read(&self.layer, &self.layout.generation_path(generation)) {
+            Err(StoreError::Io { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => return Ok(false),
+            found => found?,
+        };
+        let owner = std::str::from_utf8(&recorded).ok().and_then(Owner::parse);
+        Ok(owner.is_some_and(|owner| owner != self.layer.this_process() && self.layer.is_running(owner)))
     }
 
     /// Removes the records of earlier generations and the checkpoints and snapshots that
     /// they left unsealed, unless their process is still there: it may yet look for them.
     pub(super) fn forget_generations(&self) -> Result<(), StoreError> {
         let home = self.layout.checkpoint_dir();
-        let mut forgotten = self.list_generations()?;
-        forgotten.retain(|generation| *generation < self.generation && !self.owner_runs(*generation));
+        let mut forgotten = Vec::new();
+        for generation in self.list_generations()? {
+            if generation < self.generation && !self.owner_runs(generation)? {
+                forgotten.push(generation);
+            }
+        }
         for entry in self.list_dir(home)? {
             let unsealed_by = entry.name.as_deref().and_then(unsealed_by);
             if let (Some(name), Some(generation)) = (entry.name, unsealed_by)

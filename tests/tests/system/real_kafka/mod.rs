@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod dead_letters;
+mod disk_faults;
 mod kafka_security;
 mod owners;
 mod pipelines;

@@ -4,7 +4,6 @@
 use std::sync::OnceLock;
 
 use speed_layer_tests::job::Job;
-use speed_layer_tests::kafka;
 use speed_layer_tests::strace::Mishap;
 use speed_layer_tests::sync_order::{complaints, published, sealed};
 use speed_layer_tests::trace::{Act, Call, parse};
@@ -41,7 +40,11 @@ fn whole_run(topic: &Sided) -> Vec<Call> {
     finished.summary().unwrap_or_else(|error| panic!("{error:#}"));
     topic.assert_complete(&job);
     let calls = check(&job, &text);
-    assert_eq!(sealed(&calls, &job.places()), (1..=topic.commits() + 1).collect::<Vec<_>>(), "one more at the end");
+    assert_eq!(
+        sealed(&calls, &job.places()),
+        (1..=topic.commits() + 1).collect::<Vec<_>>(),
+        "one more at the end"
+    );
     let files = published(&calls, &job.places());
     for output in &job.places().outputs {
         assert!(files.iter().any(|file| file.starts_with(output)), "nothing in {}", output.display());
