@@ -7,12 +7,14 @@
 
 mod build;
 mod checks;
+mod debian;
 mod guests;
 mod nightly;
 mod prerequisites;
 mod process;
 mod python;
 mod sim;
+mod strace;
 mod tally;
 mod test;
 mod wasm;

@@ -32,6 +32,9 @@ pub const FOR_KAFKA: [Tool; 2] = [
     Tool { name: "mvn", probe: &["mvn", "--version"], package: "maven" },
 ];
 
+/// What the program asks of the file system is traced.
+pub const FOR_TRACING: [Tool; 1] = [Tool { name: "strace", probe: &["strace", "-V"], package: "strace" }];
+
 /// Other readers of our Parquet live in a Python environment of their own.
 pub const FOR_PYTHON: [Tool; 1] = [Tool {
     name: "python3 with venv",

@@ -1,7 +1,7 @@
 //! `test`: everything, with one line at the end that adds it up.
 //!
 //! A tool that cannot be had here leaves out the tests whose module is named after it, by name and aloud;
-//! with `CI=true` that is a failure.
+//! with `CI=true` that is a failure. Only strace is not left out: its tests fail, since nothing else sees syncs.
 
 use std::process::{Command, ExitCode};
 
@@ -11,7 +11,7 @@ use crate::process::{stdout_of, step};
 use crate::tally::{self, Tally};
 use crate::wasm::Preference;
 use crate::workspace::{cargo, root};
-use crate::{build, guests, prerequisites, python};
+use crate::{build, guests, prerequisites, python, strace};
 
 /// Tests that need something beyond cargo lie in modules of these names.
 const KAFKA_TESTS: &str = "real_kafka::";
@@ -23,6 +23,9 @@ const PYTHON_TESTS: &str = "python_readers::";
 /// Something could not be built, or in CI some tests cannot run.
 pub fn all(preference: Preference) -> Result<ExitCode> {
     let left_out = left_out()?;
+    if let Err(error) = strace::ensure() {
+        eprintln!("    the tests that trace system calls will fail: {error:#}");
+    }
     build::all(preference)?;
     let mut sum = Tally::default();
     for guests in guests::all() {

@@ -2,19 +2,17 @@
 //!
 //! Debian's `rustc-web` has no wasm32 library that keeps its bitcode, so the standard library is built
 //! here from its source package, in a way that lets guests be linked with fat LTO. The linker is the one
-//! that rustup's toolchain brings. Everything is made in a folder beside the final one and renamed when
-//! whole, so two runs at once do not disturb each other and an aborted run leaves nothing half made.
+//! that rustup's toolchain brings.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{self as this_process, Command};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use super::rustup;
-use crate::prerequisites;
+use crate::debian::{self, remove};
 use crate::process;
 use crate::workspace::{WASM_TARGET, cache, cargo};
 
@@ -56,17 +54,7 @@ pub fn bin() -> Result<PathBuf> {
 /// # Errors
 /// This is not Debian, the packages cannot be had, or the standard library does not build.
 pub fn make() -> Result<()> {
-    for program in ["apt-get", "apt-cache", "dpkg-query", "dpkg-deb"] {
-        if !process::on_path(program) {
-            bail!("{program} is not on PATH: a compiler from Debian's packages can only be made on Debian");
-        }
-    }
-    let home = home()?;
-    let staging = home.with_extension(format!("making-{}", this_process::id()));
-    remove(&staging)?;
-    let made = fill(&staging).and_then(|()| replace(&home, &staging));
-    remove(&staging)?;
-    made
+    debian::make_whole(&home()?, &is_ready, &fill)
 }
 
 fn home() -> Result<PathBuf> {
@@ -74,76 +62,11 @@ fn home() -> Result<PathBuf> {
 }
 
 fn fill(folder: &Path) -> Result<()> {
-    unpack_packages(folder)?;
+    debian::unpack(&ROOT_PACKAGES, folder)?;
     write_wrapper(&folder.join("bin"))?;
     link_linker(folder)?;
     build_standard_library(folder)?;
     fs::write(folder.join("layout"), LAYOUT).context("cannot finish the wasm32 toolchain")
-}
-
-/// A toolchain that appeared meanwhile is as good as ours.
-fn replace(home: &Path, staging: &Path) -> Result<()> {
-    if is_ready()? {
-        return Ok(());
-    }
-    remove(home)?;
-    fs::rename(staging, home).with_context(|| format!("cannot move the toolchain to {}", home.display()))
-}
-
-fn unpack_packages(folder: &Path) -> Result<()> {
-    let debs = folder.join("debs");
-    fs::create_dir_all(&debs).with_context(|| format!("cannot make {}", debs.display()))?;
-    let packages = packages()?;
-    // apt's own unprivileged user could not write to the cache folder.
-    let mut download = Command::new("apt-get");
-    download.args(["download", "--quiet=2", "-o", "APT::Sandbox::User="]).args(&packages);
-    process::run(download.current_dir(&debs))?;
-    for deb in debs.read_dir()? {
-        process::run(Command::new("dpkg-deb").arg("--extract").arg(deb?.path()).arg(folder))?;
-    }
-    remove(&debs)
-}
-
-/// The root packages and those of the libraries they need that this system does not have.
-fn packages() -> Result<Vec<String>> {
-    let closure = match dependencies() {
-        Ok(closure) if !closure.is_empty() => closure,
-        _ => {
-            prerequisites::refresh_package_lists()
-                .context("the package lists do not know rustc-web; run `sudo apt-get update`")?;
-            dependencies()?
-        }
-    };
-    let format = "${binary:Package} ${db:Status-Status}\n";
-    let installed = process::stdout_of(Command::new("dpkg-query").args(["--show", "--showformat", format]))?;
-    Ok(needed(&closure, &installed))
-}
-
-fn dependencies() -> Result<String> {
-    let only_depends = ["recommends", "suggests", "conflicts", "breaks", "replaces", "enhances"];
-    process::stdout_of(
-        Command::new("apt-cache")
-            .args(["depends", "--recurse"])
-            .args(only_depends.map(|kind| format!("--no-{kind}")))
-            .args(ROOT_PACKAGES),
-    )
-}
-
-/// `closure` is what `apt-cache depends --recurse` prints: packages at the line's start, the edges indented.
-/// Compilers and other programs among them are no libraries and stay out.
-fn needed(closure: &str, installed: &str) -> Vec<String> {
-    let is_installed = |package: &str| {
-        installed.lines().filter_map(|line| line.strip_suffix(" installed")).any(|name| {
-            name == package || name.split_once(':').is_some_and(|(name, _architecture)| name == package)
-        })
-    };
-    let is_root = |package: &str| ROOT_PACKAGES.contains(&package);
-    closure
-        .lines()
-        .filter(|line| !line.starts_with([' ', '<', '|']))
-        .filter(|line| is_root(line) || (line.starts_with("lib") && !is_installed(line)))
-        .map(String::from)
-        .collect()
 }
 
 fn write_wrapper(bin: &Path) -> Result<()> {
@@ -212,26 +135,4 @@ fn install_libraries(built: &Path, folder: &Path) -> Result<()> {
     }
     // cargo component only looks whether this folder exists before it builds for another target.
     fs::create_dir_all(rustlib.join("wasm32-wasip1")).context("cannot mark the toolchain")
-}
-
-fn remove(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
-        }
-        _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_compiler_and_libraries_that_are_missing_are_fetched() {
-        let closure =
-            "rustc-web\n  Depends: libc6\nlibc6\ngcc\nlibllvm22\n  Depends: <virtual>\n<virtual>\nlibxml2\n";
-        let installed = "libc6:amd64 installed\ngcc installed\nlibxml2:amd64 config-files\n";
-        assert_eq!(needed(closure, installed), ["rustc-web", "libllvm22", "libxml2"]);
-    }
 }
