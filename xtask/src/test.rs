@@ -16,6 +16,7 @@ use crate::{build, guests, prerequisites, python, strace};
 /// Tests that need something beyond cargo lie in modules of these names.
 const KAFKA_TESTS: &str = "real_kafka::";
 const PYTHON_TESTS: &str = "python_readers::";
+const MOUNT_TESTS: &str = "full_disk::";
 
 /// Builds, runs every test, prints `N passed, N failed`.
 ///
@@ -58,7 +59,17 @@ fn left_out() -> Result<Vec<&'static str>> {
             modules.push(unavailable(module, &error, in_ci)?);
         }
     }
+    // Not every CI machine allows it, and what may fail is tried call by call as well.
+    if let Err(error) = may_mount() {
+        modules.push(unavailable(MOUNT_TESTS, &error, false)?);
+    }
     Ok(modules)
+}
+
+/// Whether a user may mount a disk of his own, in a namespace of his own.
+fn may_mount() -> Result<()> {
+    let probe = ["-Urm", "sh", "-c", "mount -t tmpfs tmpfs /mnt"];
+    stdout_of(Command::new("unshare").args(probe)).map(drop)
 }
 
 fn unavailable<'a>(module: &'a str, error: &Error, in_ci: bool) -> Result<&'a str> {

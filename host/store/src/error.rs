@@ -90,6 +90,7 @@ fn advice(cause: &io::Error) -> &'static str {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "; make room and start again, the job resumes from its last checkpoint"
         }
+        io::ErrorKind::FileTooLarge => "; raise the limit of file sizes (`ulimit -f`) and start again",
         io::ErrorKind::ReadOnlyFilesystem => "; make the file system writable and start again",
         io::ErrorKind::PermissionDenied => "; give this user the right to it, or another directory",
         _ if cause.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {

@@ -31,6 +31,7 @@ fn a_disk_that_fails_is_named_with_its_path_and_cause() {
         &["generation-0000000002", "Read-only", "make the file system writable"],
     );
     check(Kind::Write, Errno::NOSPC, &["generation-0000000002", "No space left", "make room"]);
+    check(Kind::Write, Errno::FBIG, &["generation-0000000002", "File too large", "ulimit -f"]);
     check(Kind::Link, Errno::IO, &["seal", "ckpt-", "Input/output error", "check the disk"]);
     check(Kind::Unlink, Errno::ACCESS, &["remove", "Permission denied", "give this user the right"]);
 }

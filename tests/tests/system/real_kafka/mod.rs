@@ -3,6 +3,7 @@
 mod checkpoints;
 mod dead_letters;
 mod disk_faults;
+mod full_disk;
 mod kafka_security;
 mod owners;
 mod pipelines;
