@@ -16,3 +16,6 @@ mod logs;
 mod plan;
 mod produce;
 mod stages;
+
+#[doc(hidden)]
+pub use job::inside;

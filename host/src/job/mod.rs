@@ -9,6 +9,7 @@ mod commit;
 mod control;
 mod coordinator;
 mod feed;
+pub mod inside;
 mod open;
 mod open_windows;
 mod partitions;
@@ -30,6 +31,8 @@ use std::thread;
 use anyhow::Context;
 use crossbeam_channel::Sender;
 use speed_layer_kafka::BrokerError;
+use speed_layer_store::PosixStore;
+use speed_layer_store::layer::FileLayer;
 use tracing::info;
 
 pub use control::{Progress, StopHandle};
@@ -58,7 +61,20 @@ pub fn run(
     stop: &StopHandle,
     on_commit: &mut dyn FnMut(&Progress),
 ) -> anyhow::Result<Summary> {
-    let opened = match Opened::open(spec, stop) {
+    run_over(spec, open::store(spec)?, stop, on_commit)
+}
+
+/// As [`run`], over a store of the caller's.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_over<L: FileLayer>(
+    spec: &JobSpec,
+    store: PosixStore<L>,
+    stop: &StopHandle,
+    on_commit: &mut dyn FnMut(&Progress),
+) -> anyhow::Result<Summary> {
+    let opened = match Opened::open(spec, store, stop) {
         Err(error) if is_stopped(&error) => return Ok(Summary::of_nothing(spec)),
         opened => opened?,
     };
@@ -99,7 +115,7 @@ fn spawn<F: RecordFeed + 'static>(worker: Worker<F>) -> anyhow::Result<thread::J
         .context("a worker's thread cannot be started")
 }
 
-impl<F: RecordFeed + 'static> Opened<'_, F> {
+impl<F: RecordFeed + 'static, L: FileLayer> Opened<'_, F, L> {
     fn run(self, stop: &StopHandle, on_commit: &mut dyn FnMut(&Progress)) -> anyhow::Result<Summary> {
         let Self { spec, workers, events, shared, partitions, epoch, mut commits, source, first_aggregate } =
             self;

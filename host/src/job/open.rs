@@ -15,6 +15,7 @@ use speed_layer_core::settings::Difference;
 use speed_layer_kafka::source::SourceOptions;
 use speed_layer_kafka::{Assignment, Broker, Connection, Feed, Source, TopicFacts};
 use speed_layer_plugin::{Runtime, RuntimeOptions};
+use speed_layer_store::layer::FileLayer;
 use speed_layer_store::{
     Checkpoint, Committer, DiskLayer, DiskStore, Layout, PosixStore, Recovered, peek, recover,
 };
@@ -36,15 +37,15 @@ use crate::stages::{Chain, EpochContext};
 /// How long a broker is given to answer.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A job that is ready to run, over feeds of the kind `F`.
-pub struct Opened<'a, F> {
+/// A job that is ready to run, over feeds of the kind `F` and files of the layer `L`.
+pub struct Opened<'a, F, L: FileLayer = DiskLayer> {
     pub spec: &'a JobSpec,
     pub workers: Vec<(Worker<F>, Sender<Command>)>,
     pub events: Receiver<Event>,
     pub shared: Arc<Shared>,
     pub partitions: Partitions,
     pub epoch: Arc<EpochContext>,
-    pub commits: Commits<DiskStore>,
+    pub commits: Commits<PosixStore<L>>,
     /// Not there over records in memory.
     pub source: Option<Source>,
     pub first_aggregate: String,
@@ -57,11 +58,10 @@ struct Found {
     facts: TopicFacts,
 }
 
-impl<'a> Opened<'a, Feed> {
+impl<'a, L: FileLayer> Opened<'a, Feed, L> {
     /// # Errors
     /// Whatever a start is refused for, each a paragraph that says what to do.
-    pub fn open(spec: &'a JobSpec, stop: &StopHandle) -> anyhow::Result<Self> {
-        let store = store(spec)?;
+    pub fn open(spec: &'a JobSpec, store: PosixStore<L>, stop: &StopHandle) -> anyhow::Result<Self> {
         let seen = peek(&store)?;
         let connection = Connection::new(&spec.source.brokers, spec.source.properties.clone())?;
         let plan = Arc::new(Plan::make(&runtime(spec)?, spec)?);
@@ -96,20 +96,20 @@ impl Found {
 }
 
 /// A job that this process owns, back where it was.
-pub struct Taken<'a> {
+pub struct Taken<'a, L: FileLayer = DiskLayer> {
     spec: &'a JobSpec,
     plan: Arc<Plan>,
-    committer: Committer<DiskStore>,
+    committer: Committer<PosixStore<L>>,
     checkpoint: Option<Checkpoint>,
     differences: Vec<Difference>,
 }
 
-impl<'a> Taken<'a> {
+impl<'a, L: FileLayer> Taken<'a, L> {
     /// Takes the job. From here on files are written.
     ///
     /// # Errors
     /// Another owner, or a checkpoint that cannot be gone on from.
-    pub fn take(spec: &'a JobSpec, plan: Arc<Plan>, store: DiskStore) -> anyhow::Result<Self> {
+    pub fn take(spec: &'a JobSpec, plan: Arc<Plan>, store: PosixStore<L>) -> anyhow::Result<Self> {
         let Recovered { committer, checkpoint, set_aside } = recover(store)?;
         for epoch in set_aside {
             warn!(%epoch, "a damaged checkpoint that had published nothing was set aside");
@@ -133,7 +133,7 @@ impl<'a> Taken<'a> {
         beginnings: &Beginnings,
         stop: &StopHandle,
         feeds: impl FnOnce(&[Assignment]) -> anyhow::Result<(Option<Source>, Vec<F>)>,
-    ) -> anyhow::Result<Opened<'a, F>> {
+    ) -> anyhow::Result<Opened<'a, F, L>> {
         let spec = self.spec;
         let began_ms = now_ms();
         let clock =
@@ -161,7 +161,7 @@ impl<'a> Taken<'a> {
         Ok(Opened { spec, workers, events, shared, partitions, epoch, commits, source, first_aggregate })
     }
 
-    fn commits(self, beginnings: &Beginnings) -> anyhow::Result<Commits<DiskStore>> {
+    fn commits(self, beginnings: &Beginnings) -> anyhow::Result<Commits<PosixStore<L>>> {
         let (spec, checkpoint) = (self.spec, self.checkpoint.as_ref());
         let from = marks(&spec.source.topic, beginnings);
         let mut gaps = checkpoint.map(|of| of.manifest.progress.gaps.clone()).unwrap_or_default();
@@ -247,9 +247,17 @@ fn workers<F>(
 /// # Errors
 /// An output that no sibling can be named after.
 pub fn store(spec: &JobSpec) -> anyhow::Result<DiskStore> {
+    store_over(DiskLayer, spec)
+}
+
+/// The same over another layer of files.
+///
+/// # Errors
+/// As [`store`].
+pub fn store_over<L: FileLayer>(layer: L, spec: &JobSpec) -> anyhow::Result<PosixStore<L>> {
     let outputs: Vec<_> = spec.aggregates.iter().map(|of| (of.name.clone(), of.output.clone())).collect();
     let layout = Layout::new(JobName::new(&spec.name)?, &spec.checkpoint, &outputs)?;
-    Ok(PosixStore::new(DiskLayer, layout))
+    Ok(PosixStore::new(layer, layout))
 }
 
 /// The plugin runtime of this process.
