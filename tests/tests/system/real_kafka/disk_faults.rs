@@ -24,6 +24,7 @@ struct Spot {
     path: String,
     /// The how manieth call of that name on that path.
     nth: usize,
+    act: Act,
 }
 
 /// A cause, how it is said, and the advice that goes with it.
@@ -63,28 +64,30 @@ fn kind(path: &str) -> String {
     path.split('/').map(name).collect::<Vec<_>>().join("/")
 }
 
-/// The calls to try, each with a cause: of every call on every kind of path some,.
+/// The calls to try, each with a cause: the first and the last of every call on every kind of path.
 fn spots(calls: &[Call], job: &Job, is_wanted: fn(&Act) -> bool) -> Vec<(Spot, &'static Cause)> {
     let folder = job.path("").display().to_string();
     let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    let mut kinds: BTreeMap<(&str, bool, String), Vec<(Spot, &Act)>> = BTreeMap::new();
+    let mut kinds: BTreeMap<String, Vec<Spot>> = BTreeMap::new();
     for call in calls {
         let path = call.act.path().and_then(Path::to_str).and_then(|path| path.strip_prefix(&folder));
         let Some(path) = path else { continue };
         let nth = counts.entry((&call.name, path)).or_default();
         *nth += 1;
         if call.ok && is_wanted(&call.act) {
-            let spot = Spot { call: call.name.clone(), path: path.to_owned(), nth: *nth };
-            let writes = matches!(call.act, Act::Open { writes: true, .. });
-            kinds.entry((&call.name, writes, kind(path))).or_default().push((spot, &call.act));
+            let (name, act) = (call.name.clone(), call.act.clone());
+            let writes = matches!(act, Act::Open { writes: true, .. });
+            let spot = Spot { call: name, path: path.to_owned(), nth: *nth, act };
+            kinds.entry(format!("{} {writes} {}", spot.call, kind(path))).or_default().push(spot);
         }
     }
     let mut chosen = Vec::new();
-    for of_kind in kinds.values() {
+    for (turn, of_kind) in kinds.values().enumerate() {
         let wanted = of_kind.len().min(SPREAD);
         for step in 0..wanted {
-            let (spot, act) = &of_kind[step * (of_kind.len() - 1) / (wanted - 1).max(1)];
-            chosen.push((spot.clone(), &causes(act)[step % causes(act).len()]));
+            let spot = &of_kind[step * (of_kind.len() - 1) / (wanted - 1).max(1)];
+            let causes = causes(&spot.act);
+            chosen.push((spot.clone(), &causes[(turn + step) % causes.len()]));
         }
     }
     chosen
@@ -135,6 +138,7 @@ fn check(topic: &Sided, before: &Mishap, is_wanted: fn(&Act) -> bool) -> usize {
     let spots = spots(&calls, &job, is_wanted);
     let wrong: Vec<String> =
         spots.iter().flat_map(|(spot, cause)| trial(topic, before, spot, cause)).collect();
+    eprintln!("{} trials", spots.len());
     assert!(wrong.is_empty(), "of {} trials:\n{}", spots.len(), wrong.join("\n"));
     spots.len()
 }

@@ -76,7 +76,7 @@ fn killed_at_link(topic: &Sided, nth: usize) -> usize {
     topic.assert_complete(&job);
     let calls = check(&job, &format!("{first}{second}"));
     let started = |call: &&Call| matches!(&call.act, Act::Say { text, .. } if text.contains(" started "));
-    let started = calls.iter().filter(started).next_back().expect("it says so").began;
+    let started = calls.iter().rfind(started).expect("it says so").began;
     let finished_publications: Vec<Call> =
         calls.iter().skip(before.len()).filter(|call| call.ended < started).cloned().collect();
     published(&finished_publications, &job.places()).len()
