@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod block_on;
+pub mod components;
 pub mod host;
 pub mod jars;
 pub mod job;

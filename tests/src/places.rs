@@ -21,6 +21,11 @@ pub fn plugin(name: &str) -> PathBuf {
     target().join("plugins").join(name).with_extension("wasm")
 }
 
+/// A component that only tests use: `test_plugin("naughty")`.
+pub fn test_plugin(name: &str) -> PathBuf {
+    target().join("test-plugins").join(name).with_extension("wasm")
+}
+
 /// What is fetched once for all clones.
 ///
 /// # Errors

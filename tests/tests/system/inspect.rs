@@ -3,6 +3,7 @@
 use std::fs;
 
 use serde_json::Value;
+use speed_layer_tests::components::{naughty, variant};
 use speed_layer_tests::host::{self, Finished};
 use speed_layer_tests::job::{LIMIT, new_folder};
 use speed_layer_tests::places::plugin;
@@ -119,4 +120,33 @@ fn a_component_is_not_packed_again_and_text_not_at_all() {
         assert!(refused.stderr.contains(told), "{}", refused.told());
         assert!(!out.exists());
     }
+}
+
+#[test]
+fn a_component_made_of_another_one_is_described_as_that_one_with_a_digest_of_its_own() {
+    let folder = new_folder().expect("a folder");
+    let described = |name: &str, component: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, component).expect("a file in it");
+        inspect(&path.display().to_string(), &["--format", "json"])
+    };
+    let report = |name: &str, component: &[u8]| {
+        let finished = described(name, component);
+        serde_json::from_str::<Value>(&finished.stdout).unwrap_or_else(|_| panic!("{}", finished.told()))
+    };
+    let ohlcv = as_json("ohlcv", &[]);
+    let bytes = fs::read(plugin("ohlcv")).expect("it is built");
+    let idle = naughty("nothing update").expect("it is built");
+    let made = [variant(&bytes, "1"), variant(&bytes, "2"), idle];
+    let digests = made.map(|component| {
+        let made = report("made.wasm", &component);
+        for told in ["stage", "needs", "state", "output"] {
+            assert_eq!(made[told], ohlcv[told], "{told}");
+        }
+        made["digest"].to_string()
+    });
+    assert!(digests[0] != digests[1] && !digests.contains(&ohlcv["digest"].to_string()), "{digests:?}");
+    let trapped = described("trap.wasm", &naughty("trap describe").expect("it is built"));
+    assert!(trapped.stderr.contains("trapped"), "{}", trapped.told());
+    assert_eq!(report("v2.wasm", &naughty("nothing migrate").expect("it is built"))["state"]["version"], 2);
 }

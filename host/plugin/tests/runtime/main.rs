@@ -2,5 +2,7 @@
 //! repository's own plugins.
 
 mod hostile;
+mod line;
+mod naughty;
 mod plugins;
 mod support;

@@ -57,8 +57,13 @@ fn with_contract(mut module: Vec<u8>) -> Vec<u8> {
 
 /// One of the repository's own plugins.
 pub fn built(name: &str) -> Plugin {
-    let path =
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/plugins").join(format!("{name}.wasm"));
+    let path = built_file("plugins", name);
     assert!(path.is_file(), "there is no {}: run `cargo xtask build` first", path.display());
     Runtime::new(RuntimeOptions::default()).unwrap().load(&path).unwrap()
+}
+
+/// Where the build leaves a component, of the product or of the tests alone.
+pub fn built_file(folder: &str, name: &str) -> PathBuf {
+    let target = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target");
+    target.join(folder).join(name).with_extension("wasm")
 }
