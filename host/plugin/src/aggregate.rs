@@ -115,7 +115,9 @@ impl Aggregator {
         self.instance.accept(Callback::Finish, checked)
     }
 
-    /// States that another version wrote, in the present version's columns.
+    /// States that another version wrote, in the present version's columns. Without a row it
+    /// is the question whether there is a way from that version and those columns: a refusal
+    /// then is the one that rows would get.
     pub fn migrate(
         &mut self,
         from_version: u32,

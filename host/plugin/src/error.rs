@@ -9,9 +9,12 @@ pub enum Refusal {
     /// A setting: which, what is wrong, what is expected.
     #[error("its configuration: {0}; correct the setting and start again")]
     BadConfig(String),
-    /// The schema before it, or a state: which column, what is wrong, what is expected.
+    /// The schema before it: which column, what is wrong, what is expected.
     #[error("its input: {0}; put another plugin before it or change that one's configuration")]
     BadInput(String),
+    /// States that another version wrote: which version or column, what is wrong, what is expected.
+    #[error("the states that it should take over: {0}; give it states that it can read, or none")]
+    BadStates(String),
 }
 
 /// Why a call has no result. Every one names the plugin, its digest, the stage and the

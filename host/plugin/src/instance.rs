@@ -100,9 +100,12 @@ impl<G> Instance<G> {
     ) -> Result<T, PluginError> {
         let outcome = self.call(callback, function)?;
         outcome.map_err(|refusal| {
-            let refusal = match refusal {
-                types::Refusal::BadConfig(message) => Refusal::BadConfig(explanation(&message)),
-                types::Refusal::BadInput(message) => Refusal::BadInput(explanation(&message)),
+            let refusal = match (refusal, callback) {
+                (types::Refusal::BadConfig(message) | types::Refusal::BadInput(message), Callback::Migrate) => {
+                    Refusal::BadStates(explanation(&message))
+                }
+                (types::Refusal::BadConfig(message), _) => Refusal::BadConfig(explanation(&message)),
+                (types::Refusal::BadInput(message), _) => Refusal::BadInput(explanation(&message)),
             };
             PluginError::Refused { call: self.plugin.call_site(callback), refusal }
         })

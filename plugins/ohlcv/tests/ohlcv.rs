@@ -150,8 +150,8 @@ fn the_outputs_have_the_prefix_and_the_state_has_not() {
 fn states_of_another_version_or_other_columns_are_refused() {
     let plan = plan::<Ohlcv>("{}", &input()).unwrap();
     let (columns, states) = (plan.describe().state.columns, identity(&plan, 3));
-    assert_eq!(Ohlcv::migrate(&plan, 1, &columns, states.clone()), Ok(states.clone()));
-    let refused = Ohlcv::migrate(&plan, 2, &columns, states);
+    assert_eq!(plan.migrate(1, &columns, states.clone()), Ok(states.clone()));
+    let refused = plan.migrate(2, &columns, states);
     assert!(
         matches!(refused, Err(Refusal::BadInput(message)) if message.starts_with("the states are of version 2"))
     );

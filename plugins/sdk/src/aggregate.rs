@@ -16,30 +16,24 @@ pub use contract::{Finished, Guest, StateDescription, Windows};
 
 /// An aggregate. Exported with [`export_aggregate!`](crate::export_aggregate).
 pub trait Aggregate: 'static {
-    /// Reads the settings and the schema before it, and says which accumulators there are.
+    /// Reads the settings and the schema before it, and says which accumulators there are and
+    /// what older versions of the state looked like.
     ///
     /// # Errors
     /// `bad-config` or `bad-input`, saying what is wrong and what is expected.
     fn plan(config: &mut Config, input: &Schema) -> Result<Plan, Refusal>;
-
-    /// Reads states that another version of the plugin wrote. As it stands it takes over
-    /// those of the same version and columns, and refuses all others.
-    ///
-    /// # Errors
-    /// `bad-input` for a version or for columns that it does not know.
-    fn migrate(plan: &Plan, from_version: u32, from: &Schema, states: Batch) -> Result<Batch, Refusal> {
-        plan.take_over(from_version, from, states)
-    }
 }
 
-/// Makes the plan and refuses settings it does not know.
+/// Makes the plan, refuses settings that it does not know and checks what it says of older states.
 ///
 /// # Errors
-/// The plugin's own, and `bad-config` for an unknown setting.
+/// The plugin's own, and `bad-config` for an unknown setting and for declarations that contradict
+/// one another.
 pub fn plan<T: Aggregate>(config: &str, input: &Schema) -> Result<Plan, Refusal> {
     let mut config = Config::read(config)?;
     let plan = T::plan(&mut config, input)?;
     config.finish()?;
+    plan.check()?;
     Ok(plan)
 }
 
@@ -134,16 +128,8 @@ macro_rules! export_aggregate {
                     OPEN.with(|slot| slot.call(|plan| plan.finish(&states, &closing)))
                 }
                 fn migrate(from_version: u32, from_columns: Schema, states: Batch) -> Result<Batch, Refusal> {
-                    let migrated = OPEN.with(|slot| {
-                        slot.call(|plan| {
-                            Ok(<$plugin as stage::Aggregate>::migrate(
-                                plan,
-                                from_version,
-                                &from_columns,
-                                states,
-                            ))
-                        })
-                    });
+                    let migrated = OPEN
+                        .with(|slot| slot.call(|plan| Ok(plan.migrate(from_version, &from_columns, states))));
                     migrated.unwrap_or_else(|_| {
                         Err(Refusal::BadInput("states were to be migrated before `open`".into()))
                     })

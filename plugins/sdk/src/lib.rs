@@ -104,15 +104,20 @@ pub mod accumulators;
 pub mod aggregate;
 pub mod columns;
 pub mod config;
+pub mod history;
+mod migrate;
 pub mod nullable;
 pub mod parse;
 pub mod plan;
 pub mod rejects;
+pub mod repeat;
 pub mod schema;
 pub mod slot;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 pub mod transform;
+mod undo;
+mod widen;
 
 pub use bindings::parse::speed_layer::plugin::{host, types};
 
@@ -122,10 +127,12 @@ pub mod prelude {
     pub use crate::aggregate::{Aggregate, Closing, Pairs};
     pub use crate::columns::{BooleanBuilder, Builder, TextBuilder, TextView, Value, View};
     pub use crate::config::Config;
+    pub use crate::history::Since;
     pub use crate::nullable::{Nullable, values_mut};
     pub use crate::parse::{Parse, ParseDescription, Parsed, ParsedRows, RawBatch, RawFields, RawValues};
     pub use crate::plan::{Accumulator, Input, Notes, Plan, StateColumn};
     pub use crate::rejects::RejectsBuilder;
+    pub use crate::repeat::one;
     pub use crate::schema::{field, names, pass_on_all, position, require, required, schema};
     pub use crate::transform::{Origin, OutputColumn, Transform, TransformDescription, Transformed};
     pub use crate::types::{

@@ -2,15 +2,19 @@
 //!
 //! It shares one input column among all accumulators that read it, gives each its own
 //! columns of the state, and runs them one after the other over a whole batch. It knows
-//! nothing of what an accumulator does.
+//! nothing of what an accumulator does. What older versions of the state looked like is told by
+//! [`Plan::since`].
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::aggregate::{AggregateDescription, Closing, Finished, Pairs, StateDescription};
+use crate::history::{History, Since, contradiction};
+use crate::migrate::Migration;
 use crate::rejects::RejectsBuilder;
-use crate::schema::{names, require};
+use crate::schema::require;
 use crate::types::{Batch, Column, ColumnData, DataType, Failure, Field, Need, Refusal, Schema};
+use crate::undo::undo;
 
 /// One column that an accumulator reads.
 #[derive(Clone, Debug, PartialEq)]
@@ -124,9 +128,12 @@ impl Part {
 /// The accumulators of an aggregate.
 pub struct Plan {
     version: u32,
+    pub(crate) history: History,
     input: Schema,
     needs: Vec<Need>,
     state: Schema,
+    /// The name of each state column's accumulator.
+    accumulators: Vec<String>,
     identity: Batch,
     output: Schema,
     parts: Vec<Part>,
@@ -134,14 +141,16 @@ pub struct Plan {
 
 impl Plan {
     /// Without accumulators; `version` is the state's, and rises whenever the meaning or the
-    /// shape of the state changes.
+    /// shape of the state changes. What [`Plan::since`] names raises it too.
     pub fn new(version: u32, input: &Schema) -> Self {
         let none = || Schema { fields: vec![] };
         Plan {
             version,
+            history: History::default(),
             input: input.clone(),
             needs: vec![],
             state: none(),
+            accumulators: vec![],
             identity: Batch { rows: 1, columns: vec![] },
             output: none(),
             parts: vec![],
@@ -159,6 +168,16 @@ impl Plan {
         output_name: &str,
         accumulator: impl Accumulator,
     ) -> Result<(), Refusal> {
+        self.add_named(state_name, output_name, accumulator).map(|_names| ())
+    }
+
+    /// Adds an accumulator; gives the names of its state columns.
+    pub(crate) fn add_named(
+        &mut self,
+        state_name: &str,
+        output_name: &str,
+        accumulator: impl Accumulator,
+    ) -> Result<Vec<String>, Refusal> {
         let inputs = accumulator.inputs();
         let inputs =
             inputs.iter().map(|input| self.input_number(input, output_name)).collect::<Result<_, _>>()?;
@@ -168,8 +187,32 @@ impl Plan {
         }
         self.output.fields.extend(accumulator.outputs(output_name));
         let state = begin..self.state.fields.len();
+        let names = self.state.fields[state.clone()].iter().map(|field| field.name.clone()).collect();
         self.parts.push(Part { inputs, state, accumulator: Box::new(accumulator) });
-        Ok(())
+        Ok(names)
+    }
+
+    /// What this version of the state, 2 or later, changed: see [`Since`]. Older states can be
+    /// read as far back as each version is declared; without a word of the next one they cannot,
+    /// because then nobody knows what has changed.
+    pub fn since(&mut self, version: u32) -> Since<'_> {
+        self.version = self.version.max(version);
+        Since { plan: self, version }
+    }
+
+    /// Checks what was declared of older versions. The export macro does it after
+    /// [`Aggregate::plan`](crate::aggregate::Aggregate::plan).
+    ///
+    /// # Errors
+    /// `bad-config` with the line that cannot be true.
+    pub fn check(&self) -> Result<(), Refusal> {
+        self.migration().map(|_known| ())
+    }
+
+    fn migration(&self) -> Result<Migration<'_>, Refusal> {
+        let steps = undo(&self.history, self.version, &self.state, &self.accumulators);
+        let steps = steps.map_err(|why| contradiction(&why))?;
+        Ok(Migration { version: self.version, present: &self.state, steps })
     }
 
     fn input_number(&mut self, input: &Input, reader: &str) -> Result<usize, Refusal> {
@@ -187,6 +230,7 @@ impl Plan {
     fn add_state(&mut self, state_name: &str, column: StateColumn) {
         let joint = if column.suffix.is_empty() { "" } else { "_" };
         let name = format!("{state_name}{joint}{}", column.suffix);
+        self.accumulators.push(state_name.to_owned());
         self.state.fields.push(Field { name, data_type: column.data_type, nullable: column.nullable });
         self.identity.columns.push(column.identity);
     }
@@ -240,20 +284,13 @@ impl Plan {
         Ok(Finished { rows: Batch { rows: states.rows, columns }, notes: packed.finish() })
     }
 
-    /// States of the same version and columns as they are.
+    /// The contract's `migrate`: states of the same version and columns as they are, older ones
+    /// as it was declared.
     ///
     /// # Errors
-    /// `bad-input` for all others, naming both versions and both sets of columns.
-    pub fn take_over(&self, from_version: u32, from: &Schema, states: Batch) -> Result<Batch, Refusal> {
-        if from_version == self.version && *from == self.state {
-            return Ok(states);
-        }
-        Err(Refusal::BadInput(format!(
-            "the states are of version {from_version} with the columns {}; this plugin keeps version {} with \
-             the columns {} and cannot read them: start a job of another name, or use a plugin that migrates them",
-            names(from),
-            self.version,
-            names(&self.state),
-        )))
+    /// `bad-input` for a version that it cannot read, and for columns that are not those of
+    /// their version.
+    pub fn migrate(&self, from_version: u32, from: &Schema, states: Batch) -> Result<Batch, Refusal> {
+        self.migration()?.migrate(from_version, from, states)
     }
 }

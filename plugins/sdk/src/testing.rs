@@ -4,6 +4,7 @@
 
 use crate::aggregate::{Closing, Finished, Pairs, Windows};
 use crate::plan::Plan;
+use crate::repeat::repeat;
 use crate::types::{Batch, Column, ColumnData, Context, Failure, Need};
 
 /// Rows as they come to an aggregate; all vectors and columns are of one length.
@@ -50,24 +51,6 @@ pub fn identity(plan: &Plan, groups: usize) -> Batch {
     let one = plan.describe().state.identity;
     let columns = one.columns.iter().map(|column| repeat(column, groups)).collect();
     Batch { rows: groups as u32, columns }
-}
-
-fn repeat(column: &Column, times: usize) -> Column {
-    let validity = column.validity.as_ref().map(|bits| {
-        let byte = if bits[0] & 1 == 1 { u8::MAX } else { 0 };
-        vec![byte; times.div_ceil(8)]
-    });
-    let data = match &column.data {
-        ColumnData::S32(one) => ColumnData::S32(one.repeat(times)),
-        ColumnData::S64(one) => ColumnData::S64(one.repeat(times)),
-        ColumnData::F32(one) => ColumnData::F32(one.repeat(times)),
-        ColumnData::F64(one) => ColumnData::F64(one.repeat(times)),
-        ColumnData::Date32(one) => ColumnData::Date32(one.repeat(times)),
-        ColumnData::TimestampUs(one) => ColumnData::TimestampUs(one.repeat(times)),
-        ColumnData::Decimal128(one) => ColumnData::Decimal128(one.repeat(times)),
-        other => other.clone(),
-    };
-    Column { validity, data }
 }
 
 /// Folds rows into states; pair i says that `rows[i]` belongs to the group `groups[i]`.
