@@ -101,9 +101,10 @@ impl<G> Instance<G> {
         let outcome = self.call(callback, function)?;
         outcome.map_err(|refusal| {
             let refusal = match (refusal, callback) {
-                (types::Refusal::BadConfig(message) | types::Refusal::BadInput(message), Callback::Migrate) => {
-                    Refusal::BadStates(explanation(&message))
-                }
+                (
+                    types::Refusal::BadConfig(message) | types::Refusal::BadInput(message),
+                    Callback::Migrate,
+                ) => Refusal::BadStates(explanation(&message)),
                 (types::Refusal::BadConfig(message), _) => Refusal::BadConfig(explanation(&message)),
                 (types::Refusal::BadInput(message), _) => Refusal::BadInput(explanation(&message)),
             };

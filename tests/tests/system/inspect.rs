@@ -30,7 +30,10 @@ fn each_plugin_that_comes_with_the_product_is_described() {
     for (name, stage) in [
         ("ticker_json", "parse"),
         ("ticker_time", "transform"),
+        ("ticker_json_quantity", "parse"),
+        ("min_price", "transform"),
         ("ohlcv", "aggregate"),
+        ("ohlcv_upticks", "aggregate"),
         ("vwap", "aggregate"),
     ] {
         let report = as_json(name, &[]);

@@ -3,6 +3,7 @@
 
 mod hostile;
 mod line;
+mod migration;
 mod naughty;
 mod plugins;
 mod support;

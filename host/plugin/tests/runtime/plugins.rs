@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::line::{line, numbers, parse, records, tick, ticks};
+use crate::line::{line, numbers, open_all, parse, records, tick, ticks};
 use crate::support::{CONTEXT, built};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Float64Type, Int32Type, TimestampMicrosecondType};
-use arrow_array::{ArrayRef, Int64Array, TimestampMicrosecondArray};
+use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, TimestampMicrosecondArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use speed_layer_plugin::{Need, Origin, PluginError, RawFields, Refusal, Stage};
 
@@ -17,7 +17,10 @@ fn each_plugin_is_of_its_stage_and_imports_nothing_else() {
     for (name, stage) in [
         ("ticker_json", Stage::Parse),
         ("ticker_time", Stage::Transform),
+        ("min_price", Stage::Transform),
+        ("ticker_json_quantity", Stage::Parse),
         ("ohlcv", Stage::Aggregate),
+        ("ohlcv_upticks", Stage::Aggregate),
         ("vwap", Stage::Aggregate),
     ] {
         let plugin = built(name);
@@ -97,6 +100,27 @@ fn a_transform_is_given_its_needs_and_gives_what_is_wanted() {
     assert_eq!((done.kept, done.rejects.rows), (Some(vec![0, 1, 2, 3]), vec![4]));
     let error = plugin.open_transform("{}", &input, &[0], &[number("symbol")]).err().unwrap();
     assert!(error.to_string().contains("is passed on and not computed"), "{error}");
+}
+
+#[test]
+fn a_filter_keeps_rows_without_giving_a_column() {
+    let plugin = built("min_price");
+    let input: SchemaRef = Arc::new(Schema::new(vec![Field::new("price", DataType::Float64, true)]));
+    let mut filter = plugin.open_transform(r#"{"min": 1.5}"#, &input, &[0], &[]).unwrap();
+    let prices: ArrayRef = Arc::new(Float64Array::from(vec![Some(1.0), Some(1.5), None, Some(2.0)]));
+    let done = filter.transform(&CONTEXT, 4, &[prices]).unwrap();
+    assert_eq!((done.rows.num_rows(), done.kept, done.rejects.len()), (2, Some(vec![1, 3]), 0));
+}
+
+#[test]
+fn a_parser_with_one_more_field_gives_the_others_as_before() {
+    let before = parse(&ticks(10)).rows;
+    let after = open_all(&built("ticker_json_quantity")).parse(&CONTEXT, &ticks(10)).unwrap().rows;
+    assert_eq!(after.columns()[..12], before.columns()[..]);
+    assert_eq!(
+        (after.schema().field(12).name().as_str(), after.column(12).null_count()),
+        ("last_quantity", 10)
+    );
 }
 
 #[test]

@@ -15,7 +15,9 @@ pub struct PassAll {
 
 impl Transform for PassAll {
     fn configure(config: &mut Config, input: &Schema) -> Result<Self, Refusal> {
-        ["column", "min", "event_time"].map(|setting| config.value(setting));
+        for setting in ["column", "min", "event_time"] {
+            config.value(setting);
+        }
         Ok(PassAll { input: input.clone() })
     }
 

@@ -1,6 +1,6 @@
 //! The fields of a record: names, types, and which of them is the event time.
 //!
-//! They come from the configuration; without it they are the twelve of a tick.
+//! They come from the configuration; without it they are those of the plugin.
 
 use serde_json::Value;
 use speed_layer_sdk::config::{advice, refusal, unfit};
@@ -84,29 +84,14 @@ pub struct Fields {
     pub event_time: Option<usize>,
 }
 
-const TICK: [(&str, Kind); 12] = [
-    ("symbol", Kind::Utf8),
-    ("event_time", Kind::S64),
-    ("price", Kind::F64),
-    ("open", Kind::F64),
-    ("high", Kind::F64),
-    ("low", Kind::F64),
-    ("volume", Kind::F64),
-    ("quote_volume", Kind::F64),
-    ("number_trades", Kind::S64),
-    ("price_change", Kind::F64),
-    ("price_change_percent", Kind::F64),
-    ("timestamp", Kind::Utf8),
-];
-
 impl Fields {
-    /// Reads the settings `fields` and `event_time`.
+    /// Reads the settings `fields` and `event_time`; `usual` are the fields when none are named.
     ///
     /// # Errors
     /// `bad-config` for anything that is not as the crate's documentation says.
-    pub fn configure(config: &mut Config) -> Result<Self, Refusal> {
-        let list = match config.value("fields") {
-            None => TICK.map(|(name, kind)| FieldSpec { name: name.to_owned(), kind }).to_vec(),
+    pub fn configure(config: &mut Config, usual: &[(&str, Kind)]) -> Result<Self, Refusal> {
+        let list: Vec<FieldSpec> = match config.value("fields") {
+            None => usual.iter().map(|&(name, kind)| FieldSpec { name: name.to_owned(), kind }).collect(),
             Some(Value::Array(list)) => list.iter().map(field_spec).collect::<Result<_, _>>()?,
             Some(other) => return Err(unfit("fields", "a list of {\"name\": …, \"type\": …}", &other)),
         };
@@ -183,7 +168,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: Result<Option<usize>, &str>) {
-        let fields = Config::read(text).and_then(|mut config| Fields::configure(&mut config));
+        let fields = Config::read(text).and_then(|mut config| Fields::configure(&mut config, &crate::TICK));
         let expected = expected.map_err(|message| Refusal::BadConfig(message.to_owned()));
         assert_eq!(fields.map(|fields| fields.event_time), expected, "{text}");
     }
