@@ -121,6 +121,11 @@ mod widen;
 
 pub use bindings::parse::speed_layer::plugin::{host, types};
 
+/// The guide's examples, which are compiled as everything else's are.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/plugins.md")]
+pub struct Guide;
+
 /// All that a plugin's file usually names.
 pub mod prelude {
     pub use crate::accumulators::{Avg, Count, First, Last, Max, Min, SumF64, SumS64};
