@@ -14,7 +14,7 @@ pub enum Refusal {
     BadInput(String),
     /// States that another version wrote: which version or column, what is wrong, what is expected.
     #[error("the states that it should take over: {0}; give it states that it can read, or none")]
-    BadStates(String),
+    UnreadableStates(String),
 }
 
 /// Why a call has no result. Every one names the plugin, its digest, the stage and the

@@ -104,7 +104,7 @@ impl<G> Instance<G> {
                 (
                     types::Refusal::BadConfig(message) | types::Refusal::BadInput(message),
                     Callback::Migrate,
-                ) => Refusal::BadStates(explanation(&message)),
+                ) => Refusal::UnreadableStates(explanation(&message)),
                 (types::Refusal::BadConfig(message), _) => Refusal::BadConfig(explanation(&message)),
                 (types::Refusal::BadInput(message), _) => Refusal::BadInput(explanation(&message)),
             };

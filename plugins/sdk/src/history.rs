@@ -15,7 +15,7 @@
 //! assert_eq!(plan(&schema([])).unwrap().describe().state.version, 3);
 //! ```
 //! The states of version 1 had `peak` and `ticks` of 32 bits; nothing is declared twice. The
-//! order of the lines of different versions means nothing.
+//! order of the lines of different versions means nothing; those of one version are made in theirs.
 
 use std::collections::BTreeMap;
 use std::fmt;

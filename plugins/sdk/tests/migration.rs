@@ -152,12 +152,13 @@ fn an_accumulator_that_had_fewer_columns_gets_the_one_that_is_new() {
     assert_eq!(migrated(&plan.unwrap(), 1, &old, batch(vec![peaks, sums])), Ok(expected));
 }
 
-/// Version 1 had `ticks` of 32 bits, 2 added `low`, 3 named the ticks `rows` and widened them, and had a
-/// column `extra` until 4, which 2 had added.
+/// Version 1 had `ticks` of 32 bits, 2 added `least` and `extra`, 3 named them `low` and `rows` and widened
+/// the latter, 4 dropped `extra`.
 fn chained() -> Plan {
     let plan = plan_of(|plan| {
         plan.since(4).remove(required("extra", DataType::S64));
-        plan.since(3).rename("ticks", "rows").widen("rows", DataType::S32, DataType::S64);
+        plan.since(3).rename("least", "low").rename("ticks", "rows");
+        plan.since(3).widen("rows", DataType::S32, DataType::S64);
         plan.since(2).add("low", "low", Min::<f64>::of("price"))?;
         plan.since(2).added("extra", one(3i64));
         plan.add("rows", "rows", Count)
@@ -177,7 +178,7 @@ fn the_way_goes_over_all_versions_between() {
     assert_eq!(migrated(&plan, 1, &one, states), Ok(with(unknown)));
     let lows = floats(&[Some(1.0), Some(2.0)]);
     let mut two = one.clone();
-    two.fields.extend([low.clone(), extra.clone()]);
+    two.fields.extend([field("least", DataType::F64), extra.clone()]);
     let states = batch([first(), vec![small(&[5, 6]), lows.clone(), integers(&[3, 3])]].concat());
     assert_eq!(migrated(&plan, 2, &two, states), Ok(with(lows.clone())));
     let three = schema([peak(), sum, count, low, required("rows", DataType::S64), extra]);

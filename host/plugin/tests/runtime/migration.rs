@@ -20,7 +20,7 @@ fn migrated(new: &mut Line, version: u32, states: &RecordBatch) -> Result<Record
     let from = states.schema();
     let mut migrate = |states: &RecordBatch| {
         new.aggregate.migrate(version, &from, states).map_err(|error| match error {
-            PluginError::Refused { refusal: Refusal::BadStates(message), .. } => message,
+            PluginError::Refused { refusal: Refusal::UnreadableStates(message), .. } => message,
             other => panic!("{other}"),
         })
     };

@@ -1,6 +1,6 @@
 //! A guest for tests of what goes wrong: `ohlcv`, with its state and its output, that misbehaves in one call.
 //!
-//! Which call and how is a text in the built component ([`mischief`]). It answers the contract by hand,
+//! Which call and how is a text in the built component (`src/mischief.rs`). It answers the contract by hand,
 //! as no plugin should, since the export macro leaves nothing to get wrong.
 
 #![cfg_attr(not(target_arch = "wasm32"), forbid(unsafe_code))]
