@@ -165,6 +165,7 @@ impl Syncs {
 }
 
 /// A layer, or what it has opened, whose syncs are timed or left out.
+#[derive(Clone)]
 struct Watched<T> {
     inner: T,
     syncs: Syncs,

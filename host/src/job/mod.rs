@@ -68,7 +68,7 @@ pub fn run(
 ///
 /// # Errors
 /// As [`run`].
-pub fn run_over<L: FileLayer>(
+pub fn run_over<L: FileLayer + Send + 'static>(
     spec: &JobSpec,
     store: PosixStore<L>,
     stop: &StopHandle,
@@ -115,7 +115,7 @@ fn spawn<F: RecordFeed + 'static>(worker: Worker<F>) -> anyhow::Result<thread::J
         .context("a worker's thread cannot be started")
 }
 
-impl<F: RecordFeed + 'static, L: FileLayer> Opened<'_, F, L> {
+impl<F: RecordFeed + 'static, L: FileLayer + Send + 'static> Opened<'_, F, L> {
     fn run(self, stop: &StopHandle, on_commit: &mut dyn FnMut(&Progress)) -> anyhow::Result<Summary> {
         let Self { spec, workers, events, shared, partitions, epoch, mut commits, source, first_aggregate } =
             self;
