@@ -57,6 +57,10 @@ impl Places {
         self.outputs.iter().any(|output| path.starts_with(output))
     }
 
+    fn is_sealed(&self, path: &Path) -> bool {
+        self.sealed_epoch(path).is_some()
+    }
+
     /// The epoch of a checkpoint under its final name.
     fn sealed_epoch(&self, path: &Path) -> Option<u64> {
         let name = path.strip_prefix(&self.checkpoints).ok()?.to_str()?;
@@ -219,8 +223,17 @@ fn names_before_report(trace: &Trace<'_>) -> Vec<String> {
     for (text, report) in trace.reports() {
         let made = trace.calls.iter().filter(|call| call.ok && call.ended < report.began);
         for call in made {
-            let (Act::Link { to: name, .. } | Act::MakeDir(name)) = &call.act else { continue };
-            if name.starts_with(&trace.places.folder) && !trace.name_synced(call, report.began) {
+            let name = match &call.act {
+                Act::MakeDir(name) if name.starts_with(&trace.places.folder) => name,
+                // A snapshot's name is synced with the next seal, before anything is dropped for it.
+                Act::Link { to: name, .. }
+                    if trace.places.is_output(name) || trace.places.is_sealed(name) =>
+                {
+                    name
+                }
+                _ => continue,
+            };
+            if !trace.name_synced(call, report.began) {
                 told.push(format!("`{text}` was said before the name {} was synced", name.display()));
             }
         }
@@ -262,7 +275,7 @@ fn removals_come_last(trace: &Trace<'_>) -> Vec<String> {
         let of_later = |(epoch, seal): (u64, &Call)| {
             trace.places.sealed_epoch(path) < Some(epoch) && seal.ok && trace.name_synced(seal, call.began)
         };
-        if trace.places.sealed_epoch(path).is_some() && !trace.seals().any(of_later) {
+        if trace.places.is_sealed(path) && !trace.seals().any(of_later) {
             told.push(format!("{} was removed before a later one was synced", path.display()));
         }
         if path.starts_with(&trace.places.staging) && is_needed(trace, path, call) {
