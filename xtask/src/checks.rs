@@ -24,6 +24,9 @@ pub fn lint() -> Result<()> {
             "--workspace",
             "--all-targets",
         ])))?;
+        let mut failpoints = cargo(root());
+        failpoints.args(["clippy", "--release", "--workspace", "--bin", "host-failpoints"]);
+        run(warnings_are_errors(failpoints.args(["--features", "speed-layer/failpoints"])))?;
         guests
             .iter()
             .try_for_each(|guests| run(warnings_are_errors(guests.cargo("clippy").arg("--all-targets"))))

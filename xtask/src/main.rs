@@ -9,6 +9,7 @@ mod build;
 mod checks;
 mod debian;
 mod guests;
+mod kill;
 mod nightly;
 mod prerequisites;
 mod process;
@@ -36,6 +37,8 @@ commands:
   deny                            licences, sources and doubled crates by cargo-deny, where it is installed
   ci                              what CI runs: `.ci/run`
   sim [--seeds N] [--seed S]      N seeds (1000) of the simulator of commits, from S (0) on; `sim --help` for more
+  kill [--rounds N] [--point NAME] [--seed S]
+                                  N kills (5) of the program at each failpoint, over a real Kafka; `kill --help` for more
   nightly                         20,000 seeds that no other night has played; then `cargo component build` in every
                                   plugin's folder, which installs cargo-component
 
@@ -54,6 +57,7 @@ enum Command {
     Deny,
     Ci,
     Sim(Vec<String>),
+    Kill(Vec<String>),
     Nightly,
 }
 
@@ -72,8 +76,10 @@ fn main() -> ExitCode {
 }
 
 fn parse(words: &[String]) -> Result<Command, String> {
-    if let Some(("sim", rest)) = words.split_first().map(|(first, rest)| (first.as_str(), rest)) {
-        return Ok(Command::Sim(rest.to_vec()));
+    match words.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        Some(("sim", rest)) => return Ok(Command::Sim(rest.to_vec())),
+        Some(("kill", rest)) => return Ok(Command::Kill(rest.to_vec())),
+        _ => {}
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
@@ -103,6 +109,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Deny => checks::deny()?,
         Command::Ci => return checks::ci(),
         Command::Sim(words) => return sim::play(&words),
+        Command::Kill(words) => return kill::play(&words, Preference::of(false)?),
         Command::Nightly => {
             sim::nightly()?;
             nightly::component_builds(Preference::of(false)?)?;
@@ -130,6 +137,7 @@ mod tests {
         check("deny", Some(Command::Deny));
         check("ci", Some(Command::Ci));
         check("sim --seed 7", Some(Command::Sim(vec!["--seed".into(), "7".into()])));
+        check("kill --rounds 2", Some(Command::Kill(vec!["--rounds".into(), "2".into()])));
         check("nightly", Some(Command::Nightly));
         check("--help", Some(Command::Help));
         check("build --help", Some(Command::Help));

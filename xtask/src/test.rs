@@ -11,7 +11,7 @@ use crate::process::{stdout_of, step};
 use crate::tally::{self, Tally};
 use crate::wasm::Preference;
 use crate::workspace::{cargo, root};
-use crate::{build, guests, prerequisites, python, strace};
+use crate::{build, guests, kill, prerequisites, python, strace};
 
 /// Tests that need something beyond cargo lie in modules of these names.
 const KAFKA_TESTS: &str = "real_kafka::";
@@ -34,6 +34,9 @@ pub fn all(preference: Preference) -> Result<ExitCode> {
         sum.add(step(&title, || tally::run(guests.cargo("test").arg("--no-fail-fast")))?);
     }
     sum.add(step("testing the workspace", || tally::run(&mut workspace_tests(&left_out)))?);
+    if can_kill(&left_out) {
+        sum.add(kill::test()?);
+    }
     report_left_out(&left_out)?;
     println!("{} passed, {} failed", sum.passed, sum.failed);
     Ok(if sum.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -72,6 +75,10 @@ fn may_mount() -> Result<()> {
     stdout_of(Command::new("unshare").args(probe)).map(drop)
 }
 
+fn can_kill(left_out: &[&str]) -> bool {
+    !left_out.iter().any(|module| [KAFKA_TESTS, PYTHON_TESTS].contains(module))
+}
+
 fn unavailable<'a>(module: &'a str, error: &Error, in_ci: bool) -> Result<&'a str> {
     if in_ci {
         bail!("the tests in {module} cannot run, and in CI all must: {error:#}");
@@ -89,6 +96,9 @@ fn report_left_out(modules: &[&str]) -> Result<()> {
             .lines()
             .filter_map(|line| line.strip_suffix(": test"))
             .for_each(|name| println!("  {name}"));
+    }
+    if !can_kill(modules) {
+        println!("\nnor `cargo xtask kill`, which needs Kafka and the Python readers");
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use speed_layer_core::commit::{
     kind_of,
 };
 use speed_layer_core::group::GroupTable;
+use speed_layer_store::fail_point;
 use speed_layer_store::footer::OffsetRange;
 use speed_layer_store::letters::{DeadLetters, LateRow, LateRows, Letter};
 use speed_layer_store::{CommitStore, Committer, Footer, PendingCommit, States};
@@ -99,6 +100,7 @@ impl<S: CommitStore<Chain: Send + 'static>> EpochCommit for Commits<S> {
             }
             changed.push(partial.groups);
         }
+        fail_point("commit.merged");
         let mut files = Vec::new();
         let mut windows = 0;
         let mut notes = DeadLetters::default();
@@ -146,6 +148,7 @@ impl<S: CommitStore> Commits<S> {
         footer.plugins = self.row_plugins().chain(self.aggregates[index].plugins.iter().cloned()).collect();
         footer.closed_through_ms = clock.closed_through_ms;
         for closed_part in closed.parts {
+            fail_point("window.before_write");
             let schema = closed_part.rows.schema();
             let mut part = self.committer.begin_part(&output, &closed_part.path, schema, codec)?;
             part.write(&closed_part.rows)?;

@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use speed_layer_core::watermark::close_through;
 use speed_layer_kafka::Source;
+use speed_layer_store::fail_point;
 use tracing::{debug, info, warn};
 
 use super::commit::EpochCommit;
@@ -255,7 +256,9 @@ impl Coordinator<'_> {
             "committed"
         );
         debug!(taken_in, clocks = ?clocks, "clocks");
+        fail_point("offsets.before_commit");
         self.tell_lag_monitors();
+        fail_point("offsets.after_commit");
         (self.on_commit)(&Progress {
             epoch: epoch.epoch,
             records_in: done.total_records,

@@ -15,6 +15,7 @@ use speed_layer_core::settings::Difference;
 use speed_layer_kafka::source::SourceOptions;
 use speed_layer_kafka::{Assignment, Broker, Connection, Feed, Source, TopicFacts};
 use speed_layer_plugin::{Runtime, RuntimeOptions};
+use speed_layer_store::fail_point;
 use speed_layer_store::layer::FileLayer;
 use speed_layer_store::{
     Checkpoint, Committer, DiskLayer, DiskStore, Layout, PosixStore, Recovered, peek, recover,
@@ -77,6 +78,7 @@ impl<'a, L: FileLayer> Opened<'a, Feed, L> {
         let beginnings = found.beginnings(spec, taken.stored_partitions())?;
         let wants_headers = taken.plan.parse.reads.headers;
         taken.assemble(&found.facts, &beginnings, stop, |assignments| {
+            fail_point("source.before_seek");
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
             let options = SourceOptions { workers: cores, wants_headers };
             let started =

@@ -10,6 +10,7 @@ use anyhow::Context;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use speed_layer_core::records::Records;
 use speed_layer_kafka::{PollLimits, Position};
+use speed_layer_store::fail_point;
 
 use super::Event;
 use super::budget::Budget;
@@ -137,6 +138,7 @@ impl<F: RecordFeed> Worker<F> {
         if outcome.records == 0 {
             return Ok(None);
         }
+        fail_point("source.after_poll");
         self.shared.records_in.fetch_add(outcome.records as u64, Ordering::Relaxed);
         self.chain.process(&self.epoch, records).with_context(|| self.batch_name(records))?;
         Ok(Some(Occasion::Records))
@@ -152,6 +154,7 @@ impl<F: RecordFeed> Worker<F> {
 
     /// Gives the partial results away and waits for the next epoch; false when there is none.
     fn hand_over(&mut self) -> bool {
+        fail_point("cut.before_hand_over");
         let report = CutReport { partial: self.chain.cut(), positions: self.feed.positions() };
         self.say(Report::Cut(Box::new(report)));
         while let Ok(command) = self.commands.recv() {

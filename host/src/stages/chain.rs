@@ -9,6 +9,7 @@ use speed_layer_core::clock::ClockBounds;
 use speed_layer_core::group::GroupTable;
 use speed_layer_core::records::Records;
 use speed_layer_plugin::{Context, Parser, PluginId, Transformer};
+use speed_layer_store::fail_point;
 
 use super::EpochContext;
 use super::clock::ClockCheck;
@@ -110,6 +111,7 @@ impl Chain {
 
     fn parse<'a>(&mut self, context: &Context, records: &'a Records) -> anyhow::Result<Frame<'a>> {
         let parsed = self.parser.call(|parser| parser.parse(context, records))?;
+        fail_point("parse.mid_batch");
         let rejected = parsed.rejects.rows.len() as u64;
         self.account.records_in += records.len() as u64;
         self.account.dead_lettered.parse += rejected;
@@ -150,6 +152,7 @@ impl Chain {
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
         let done = transformer.call(|transformer| transformer.transform(context, frame.rows, &given))?;
+        fail_point("transform.mid_batch");
         let rejected = done.rejects.rows.len();
         set_aside(&mut self.sides, &frame, done.rejects, culprit, |row| frame.record_of(row as usize));
         let rows_before = frame.rows;

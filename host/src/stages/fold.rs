@@ -13,6 +13,7 @@ use speed_layer_core::path::{KeyUnpathable, unpathable_rows};
 use speed_layer_core::state::StateLayout;
 use speed_layer_core::time::{Duration, WindowSpec};
 use speed_layer_plugin::{Aggregator, PluginError};
+use speed_layer_store::fail_point;
 
 use super::frame::Frame;
 use super::retry::Renewable;
@@ -208,6 +209,7 @@ impl Fold {
             let states = self
                 .aggregator
                 .call(|aggregator| aggregator.update(context, frame.rows, &columns, rows, groups, &held))?;
+            fail_point("aggregate.mid_batch");
             self.table.states_mut().scatter(chunk.slots, &states)?;
         }
         Ok(())

@@ -13,6 +13,7 @@ use crate::checkpoint::{
 };
 use crate::container::damaged;
 use crate::error::StoreError;
+use crate::failpoint::fail_point;
 use crate::store::ChainStore;
 
 /// A checkpoint with all states of its epoch, and how they lie in files.
@@ -235,6 +236,7 @@ impl<C: ChainStore> SnapshotTask<C> {
         let bytes = encode_snapshot(&manifest, &states).map_err(failed)?;
         self.store.seal_snapshot(epoch, of, &bytes)?;
         drop(bytes);
+        fail_point("snapshot.before_verify");
         match read_snapshot(&self.store, epoch, of)? {
             Some(read) if read.as_ref().is_ok_and(|read| read.states == states) => {
                 Ok(SnapshotMade { epoch, bytes: bytes_of(&states) })

@@ -20,6 +20,7 @@ use crate::chain::{SnapshotError, SnapshotMade, SnapshotTask, Whole, bytes_of, r
 use crate::checkpoint::{CheckpointError, States, encode};
 use crate::container::trailer;
 use crate::error::StoreError;
+use crate::failpoint::fail_point;
 use crate::footer::Footer;
 use crate::part::ParquetPart;
 use crate::store::CommitStore;
@@ -258,10 +259,12 @@ impl<S: CommitStore> Committer<S> {
     /// # Errors
     /// As [`Committer::commit`].
     pub fn close_clean(mut self) -> Result<Option<Committed>, CommitError> {
+        fail_point("end.before_seal");
         let sealed = match self.last {
             Some(last) if !last.clean => Some(self.seal_end(last)?),
             _ => None,
         };
+        fail_point("end.after_seal");
         for file in self.store.staged()? {
             // What a later owner left is for the start after it.
             if !file.owner_running && file.name.generation <= self.generation {
@@ -338,8 +341,14 @@ impl<S: CommitStore> Committer<S> {
             Step::SyncStaged => done(self.store.sync_staged()?),
             Step::LookBeforeSeal | Step::LookAfterSeal => Outcome::Looked(self.look(commit)?),
             Step::Seal => Outcome::Sealed(self.store.seal(epoch, commit.bytes)?),
-            Step::Publish(index) => Outcome::Published(self.store.publish(&commit.manifest.publish[index])?),
-            Step::SyncPublished => done(self.store.sync_published()?),
+            Step::Publish(index) => {
+                fail_point(if index == 0 { "publish.before_first" } else { "publish.between_files" });
+                Outcome::Published(self.store.publish(&commit.manifest.publish[index])?)
+            }
+            Step::SyncPublished => {
+                fail_point("publish.before_dir_sync");
+                done(self.store.sync_published()?)
+            }
             Step::CleanUp => {
                 self.chain.sealed(epoch, commit.manifest.kind, commit.states_bytes);
                 done(self.clean_up(epoch)?)
@@ -371,14 +380,22 @@ impl<S: CommitStore> Committer<S> {
     /// Everything before `epoch` is published and said to be: its staged names and
     /// the checkpoints that are too old to fall back to can go.
     fn clean_up(&mut self, epoch: Epoch) -> Result<(), StoreError> {
+        fail_point("publish.after_all");
         for file in self.store.staged()? {
             if file.name.epoch < epoch {
+                fail_point("clean_up.staged");
                 self.store.remove_staged(&file.output, &file.name.to_string())?;
             }
         }
         let old = self.chain.droppable(&self.store.epochs()?, &self.store.snapshots()?, epoch);
-        old.checkpoints.iter().try_for_each(|epoch| self.store.remove_checkpoint(*epoch))?;
-        old.snapshots.iter().try_for_each(|epoch| self.store.remove_snapshots(*epoch))?;
+        old.checkpoints.iter().try_for_each(|epoch| {
+            fail_point("clean_up.checkpoints");
+            self.store.remove_checkpoint(*epoch)
+        })?;
+        old.snapshots.iter().try_for_each(|epoch| {
+            fail_point("clean_up.snapshots");
+            self.store.remove_snapshots(*epoch)
+        })?;
         if !self.tidied {
             self.store.remove_old_generations()?;
             self.tidied = true;

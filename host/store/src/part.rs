@@ -13,6 +13,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use sha2::{Digest as _, Sha256};
 use speed_layer_core::commit::{Codec, Digest};
 
+use crate::failpoint::{fail_point, half};
 use crate::footer::Footer;
 
 /// A row group is written out when it has this many rows or buffers this much.
@@ -68,6 +69,7 @@ impl<W: Write + Send> ParquetPart<W> {
     /// # Errors
     /// [`ParquetError`] for a failed write.
     pub fn finish(mut self, footer: &Footer) -> Result<(W, PartFacts), ParquetError> {
+        fail_point("stage.before_footer");
         for entry in footer.key_values() {
             self.writer.append_key_value_metadata(entry);
         }
@@ -122,7 +124,8 @@ fn finished() -> io::Error {
 
 impl<W: Write> Write for HashingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = self.open()?.write(bytes)?;
+        let taken = self.open()?.write(half(bytes))?;
+        fail_point("stage.mid_row_group");
         self.hash.update(&bytes[..taken]);
         self.bytes += taken as u64;
         Ok(taken)

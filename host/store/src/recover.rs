@@ -11,6 +11,7 @@ use crate::chain::{Whole, read_one, read_whole};
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::committer::{CommitError, Committer};
 use crate::error::StoreError;
+use crate::failpoint::fail_point;
 use crate::store::CommitStore;
 
 /// A job that is owned and brought back to where it was.
@@ -50,6 +51,7 @@ pub fn peek<S: CommitStore>(store: &S) -> Result<Option<Checkpoint>, CommitError
 pub fn recover<S: CommitStore>(mut store: S) -> Result<Recovered<S>, CommitError> {
     store.check()?;
     let (generation, look) = claim(&mut store)?;
+    fail_point("recover.after_claim");
     let (set_aside, resume) = match look.decide(&store, Some(generation))? {
         StartDecision::Fresh { delete_staged } => {
             delete(&mut store, &delete_staged)?;
@@ -113,6 +115,7 @@ fn claim<S: CommitStore>(store: &mut S) -> Result<(Generation, Look), CommitErro
 
 fn redo<S: CommitStore>(store: &mut S, resume: &Resume) -> Result<(), CommitError> {
     for (index, entry) in resume.redo.iter().enumerate() {
+        fail_point("recover.mid_redo");
         match store.publish(entry)? {
             PublishOutcome::Done => {}
             PublishOutcome::Conflict => {
@@ -121,6 +124,7 @@ fn redo<S: CommitStore>(store: &mut S, resume: &Resume) -> Result<(), CommitErro
             PublishOutcome::Missing => return Err(unpublishable(store, &resume.redo, Stop::Missing(index))),
         }
     }
+    fail_point("recover.before_dir_sync");
     store.sync_published()?;
     delete(store, &resume.delete_staged)?;
     Ok(())
@@ -131,7 +135,10 @@ fn unpublishable<S: CommitStore>(store: &S, entries: &[PublishEntry], stop: Stop
 }
 
 fn delete<S: CommitStore>(store: &mut S, files: &[StagedFile]) -> Result<(), StoreError> {
-    files.iter().try_for_each(|file| store.remove_staged(&file.output, &file.name.to_string()))
+    files.iter().try_for_each(|file| {
+        fail_point("recover.mid_delete");
+        store.remove_staged(&file.output, &file.name.to_string())
+    })
 }
 
 /// What a start finds. Checkpoints are read from the newest down to the first that

@@ -6,6 +6,7 @@
 mod compose;
 mod dependencies;
 mod docs;
+mod failpoints;
 mod files;
 mod functions;
 mod licences;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use speed_layer_core::commit::{Digest, Epoch, Generation, SealOutcome};
 
 use crate::error::StoreError;
+use crate::failpoint::{fail_point, half};
 use crate::layer::{FileLayer, LayerDir, LayerFile};
 use crate::layout::{CHECKPOINT_PREFIX, SNAPSHOT_PREFIX, UNSEALED_SUFFIX};
 use crate::store::ChainStore;
@@ -34,7 +35,9 @@ impl<L: FileLayer> ChainStore for CheckpointDir<L> {
     }
 
     fn seal_snapshot(&mut self, epoch: Epoch, of: Digest, bytes: &[u8]) -> Result<SealOutcome, StoreError> {
+        fail_point("snapshot.before_write");
         let (unsealed, outcome) = self.link_new(&snapshot_name(epoch, of), bytes)?;
+        fail_point("snapshot.after_link");
         unlink(&self.layer, &unsealed)?;
         Ok(outcome)
     }
@@ -48,8 +51,11 @@ impl<L: FileLayer> CheckpointDir<L> {
     /// Writes a file under a name of this generation, syncs it, and links it to its
     /// final name, durably.
     pub(super) fn seal(&self, name: &str, bytes: &[u8]) -> Result<SealOutcome, StoreError> {
+        fail_point("seal.before_write");
         let (unsealed, outcome) = self.link_new(name, bytes)?;
+        fail_point("seal.after_link");
         self.sync()?;
+        fail_point("seal.after_dir_sync");
         unlink(&self.layer, &unsealed)?;
         Ok(outcome)
     }
@@ -59,7 +65,18 @@ impl<L: FileLayer> CheckpointDir<L> {
     fn link_new(&self, name: &str, bytes: &[u8]) -> Result<(PathBuf, SealOutcome), StoreError> {
         let sealed = self.dir.join(name);
         let unsealed = self.dir.join(format!("{name}.g{}{UNSEALED_SUFFIX}", self.generation));
-        write_new(&self.layer, &unsealed, bytes)?.sync().map_err(StoreError::sync(&unsealed))?;
+        let mut file = write_new(&self.layer, &unsealed, bytes)?;
+        fail_point(if name.starts_with(SNAPSHOT_PREFIX) {
+            "snapshot.before_sync"
+        } else {
+            "seal.before_sync"
+        });
+        file.sync().map_err(StoreError::sync(&unsealed))?;
+        fail_point(if name.starts_with(SNAPSHOT_PREFIX) {
+            "snapshot.before_link"
+        } else {
+            "seal.before_link"
+        });
         match self.layer.link(&unsealed, &sealed) {
             Ok(()) => Ok((unsealed, SealOutcome::Created)),
             Err(cause) if cause.kind() == ErrorKind::AlreadyExists => Ok((unsealed, SealOutcome::Exists)),
@@ -136,7 +153,9 @@ pub(super) fn read(layer: &impl FileLayer, path: &Path) -> Result<Vec<u8>, Store
 /// Writes a new file; neither its content nor its name is durable yet.
 pub(super) fn write_new<L: FileLayer>(layer: &L, path: &Path, bytes: &[u8]) -> Result<L::File, StoreError> {
     let mut file = layer.create_new(path).map_err(StoreError::io("create", path))?;
-    file.write_all(bytes).map_err(StoreError::io("write", path))?;
+    file.write_all(half(bytes)).map_err(StoreError::io("write", path))?;
+    fail_point("file.half_written");
+    file.write_all(&bytes[half(bytes).len()..]).map_err(StoreError::io("write", path))?;
     Ok(file)
 }
 

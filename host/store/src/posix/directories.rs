@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::checkpoints::sync_dir;
 use super::{PosixStore, SYNCED_ONE_BY_ONE_MAX};
 use crate::error::StoreError;
+use crate::failpoint::fail_point;
 use crate::layer::FileLayer;
 
 #[derive(Debug, Default)]
@@ -42,6 +43,7 @@ impl<L: FileLayer> PosixStore<L> {
         {
             self.ensure_dir(parent)?;
             self.make_dir(dir, device.is_some())?;
+            fail_point("directory.made");
             self.directories.touch(parent);
         }
         self.directories.known.insert(dir.to_owned());

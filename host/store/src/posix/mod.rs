@@ -22,6 +22,7 @@ use speed_layer_core::commit::{
 };
 
 use crate::error::StoreError;
+use crate::failpoint::fail_point;
 use crate::layer::FileLayer;
 use crate::layout::{Layout, Place};
 use crate::store::CommitStore;
@@ -132,7 +133,9 @@ impl<L: FileLayer> CommitStore for PosixStore<L> {
 
     fn stage(&mut self, output: &OutputId, name: &str) -> Result<L::File, StoreError> {
         let path = self.place_of(output)?.staging.join(name);
-        self.layer.create_new(&path).map_err(StoreError::io("create", &path))
+        let file = self.layer.create_new(&path).map_err(StoreError::io("create", &path))?;
+        fail_point("stage.create");
+        Ok(file)
     }
 
     fn staged_place(&self, output: &OutputId, name: &str) -> String {

@@ -10,6 +10,7 @@ use super::PosixStore;
 use super::checkpoints::{read, unlink, write_new};
 use super::staging::Staging;
 use crate::error::StoreError;
+use crate::failpoint::fail_point;
 use crate::layer::{FileLayer, LockAttempt, Owner};
 use crate::layout::{GENERATION_PREFIX, UNSEALED_SUFFIX};
 
@@ -40,6 +41,7 @@ impl<L: FileLayer> PosixStore<L> {
             LockAttempt::Taken(lock) => self.lock = Some(lock),
             LockAttempt::Held(owner) => return Err(StoreError::Owned { path, owner }),
         }
+        fail_point("claim.after_lock");
         Ok(())
     }
 
@@ -88,6 +90,7 @@ impl<L: FileLayer> PosixStore<L> {
                 }
             }
         }
+        fail_point("claim.before_dir_sync");
         self.checkpoints().sync()?;
         self.generation = claim;
         Ok(claim)

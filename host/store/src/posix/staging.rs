@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{PosixStore, SYNCED_ONE_BY_ONE_MAX};
 use crate::error::StoreError;
+use crate::failpoint::fail_point;
 use crate::layer::{FileLayer, LayerDir, LayerFile};
 use speed_layer_core::commit::OutputId;
 
@@ -44,9 +45,14 @@ impl<L: FileLayer> Staging<L> {
             self.sync_file_system()?;
         }
         for (path, mut file) in self.open.drain(..) {
+            fail_point("stage.before_sync");
             file.sync().map_err(StoreError::sync(path))?;
+            fail_point("stage.after_sync");
         }
-        self.dir.sync().map_err(StoreError::sync(&self.path))
+        fail_point("stage.before_dir_sync");
+        self.dir.sync().map_err(StoreError::sync(&self.path))?;
+        fail_point("stage.after_dir_sync");
+        Ok(())
     }
 
     /// Syncs the file system that the directory and its output are on.

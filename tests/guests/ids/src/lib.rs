@@ -3,12 +3,14 @@
 //!
 //! Outputs: `count` (s64) and `ids` (utf8), every row's `PARTITION-OFFSET`, sorted, with a space
 //! between. A record that was taken in twice stands there twice. The state is one `binary` column of
-//! twelve bytes a row, so it grows with every row: not meant for windows of millions.
+//! twelve bytes a row, so it grows with every row: not meant for windows of millions. The setting
+//! `padding` (0 by default, at most 4,096) makes them so many bytes more, for states of some weight.
 
 #![cfg_attr(not(target_arch = "wasm32"), forbid(unsafe_code))]
 #![warn(missing_docs)]
 
 use speed_layer_sdk::columns::bytes_at;
+use speed_layer_sdk::config::refusal;
 use speed_layer_sdk::prelude::*;
 
 /// Rises whenever the meaning or the shape of the state changes.
@@ -22,17 +24,35 @@ const ID_BYTES: usize = 12;
 pub struct Ids;
 
 impl Aggregate for Ids {
-    fn plan(_: &mut Config, input: &Schema) -> Result<Plan, Refusal> {
+    fn plan(config: &mut Config, input: &Schema) -> Result<Plan, Refusal> {
+        let padding = padding(config.number("padding", 0.0)?)?;
         let mut plan = Plan::new(STATE_VERSION, input);
-        plan.add("ids", "ids", RecordIds)?;
+        plan.add("ids", "ids", RecordIds { padding })?;
         Ok(plan)
     }
 }
 
 export_aggregate!(Ids);
 
+fn padding(wanted: f64) -> Result<usize, Refusal> {
+    if (0.0..=4_096.0).contains(&wanted) {
+        return Ok(wanted as usize);
+    }
+    Err(refusal(format!("`padding` has to be from 0 to 4096, not {wanted}")))
+}
+
 /// Where every row's record lies.
-struct RecordIds;
+struct RecordIds {
+    /// Bytes after each id that say nothing.
+    padding: usize,
+}
+
+impl RecordIds {
+    /// The ids in a state, in no order.
+    fn ids(&self, state: &[u8]) -> Vec<(i32, i64)> {
+        state.chunks_exact(ID_BYTES + self.padding).map(id).collect()
+    }
+}
 
 impl Accumulator for RecordIds {
     fn inputs(&self) -> Vec<Input> {
@@ -55,6 +75,7 @@ impl Accumulator for RecordIds {
         for (row, group) in pairs.iter() {
             added[group].extend(partitions.values()[row].to_be_bytes());
             added[group].extend(offsets.values()[row].to_be_bytes());
+            added[group].extend(std::iter::repeat_n(0, self.padding));
         }
         state[0] = joined(held, added.iter().map(Vec::as_slice));
         Ok(())
@@ -71,7 +92,7 @@ impl Accumulator for RecordIds {
         let held = binary(&state[0])?;
         let (mut counts, mut texts) = (Builder::<i64>::default(), TextBuilder::default());
         for row in 0..held.offsets.len() - 1 {
-            let mut ids: Vec<_> = bytes_at(held, row).chunks_exact(ID_BYTES).map(id).collect();
+            let mut ids = self.ids(bytes_at(held, row));
             ids.sort_unstable();
             counts.push(Some(ids.len() as i64));
             let words: Vec<_> =
@@ -102,7 +123,7 @@ fn joined<'a>(held: &VarBytes, added: impl Iterator<Item = &'a [u8]>) -> Column 
 
 fn id(bytes: &[u8]) -> (i32, i64) {
     let number = |bytes: &[u8]| bytes.iter().fold(0_i64, |number, &byte| number << 8 | i64::from(byte));
-    let (partition, offset) = bytes.split_at(4);
+    let (partition, offset) = bytes[..ID_BYTES].split_at(4);
     (number(partition) as i32, number(offset))
 }
 
@@ -115,6 +136,8 @@ mod tests {
         vec![Column { validity: None, data: ColumnData::Binary(none) }]
     }
 
+    const IDS: RecordIds = RecordIds { padding: 3 };
+
     fn updated(rows: &[(i32, i64, u32)], groups: usize) -> Vec<Column> {
         let (mut partitions, mut offsets) = (Builder::<i32>::default(), Builder::<i64>::default());
         rows.iter().for_each(|row| partitions.push(Some(row.0)));
@@ -124,14 +147,14 @@ mod tests {
         let groups_of: Vec<u32> = rows.iter().map(|row| row.2).collect();
         let mut state = state(groups);
         let pairs = Pairs::new(&numbers, &groups_of);
-        RecordIds.update(&[&partitions, &offsets], pairs, &mut state).expect("columns of the right types");
+        IDS.update(&[&partitions, &offsets], pairs, &mut state).expect("columns of the right types");
         state
     }
 
     fn ids(state: &[Column]) -> Vec<Vec<(i32, i64)>> {
         let held = binary(&state[0]).expect("a binary column");
         let rows = 0..held.offsets.len() - 1;
-        rows.map(|row| bytes_at(held, row).chunks_exact(ID_BYTES).map(id).collect()).collect()
+        rows.map(|row| IDS.ids(bytes_at(held, row))).collect()
     }
 
     #[test]
@@ -143,7 +166,7 @@ mod tests {
     #[test]
     fn a_merge_has_the_rows_of_both() {
         let mut left = updated(&[(0, 1, 0)], 2);
-        RecordIds.merge(&mut left, &updated(&[(2, 5, 0), (2, 6, 1)], 2)).expect("columns of the right types");
+        IDS.merge(&mut left, &updated(&[(2, 5, 0), (2, 6, 1)], 2)).expect("columns of the right types");
         assert_eq!(ids(&left), [vec![(0, 1), (2, 5)], vec![(2, 6)]]);
     }
 }
