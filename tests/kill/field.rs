@@ -129,6 +129,7 @@ impl Field {
         let seen = self.readers.end()?;
         ensure!(seen == wanted, "the readers saw {seen:?} in the end, there is {wanted:?}");
         self.tally.late += wanted.late;
+        self.tally.records += truth.records;
         job.remove().context("the round is over, but")
     }
 }

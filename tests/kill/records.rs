@@ -46,6 +46,7 @@ fn displace(record: &mut Placed) {
 /// What records must come to.
 #[derive(Debug, Default)]
 pub struct Truth {
+    pub records: u64,
     /// Of the windows that are closed at the end.
     pub closed: BTreeMap<Group, BTreeSet<Id>>,
     pub bad: BTreeSet<Id>,
@@ -55,7 +56,7 @@ pub struct Truth {
 
 impl Truth {
     pub fn of(records: &[Placed]) -> Self {
-        let mut truth = Self::default();
+        let mut truth = Self { records: records.len() as u64, ..Self::default() };
         let closed_through_ms = watermark_ms(records, WATERMARK_MS).unwrap_or(i64::MIN);
         let mut greatest_ms = i64::MIN;
         for record in records {

@@ -20,6 +20,7 @@ pub struct Tally {
     pub fired: BTreeMap<String, u64>,
     pub random_kills: u64,
     pub fenced: u64,
+    /// That had to be found again, over all rounds.
     pub records: u64,
     pub late: u64,
 }
@@ -64,7 +65,7 @@ impl Tally {
         let reads = list(&mut reads.iter().map(|(name, count)| (*name, count)));
         format!(
             "fired: {fired}\nreads: {reads}\n{} rounds from seed {} in {:.1} s: {} kills, {} of them at random times; \
-             {} owners fenced; {} records produced, {} of them late; none lost, none twice",
+             {} owners fenced; {} records, {} of them late: none lost, none twice",
             self.rounds,
             self.seed,
             self.began.elapsed().as_secs_f64(),
