@@ -133,6 +133,16 @@ impl Job {
         Running::start(&mut self.command()?)
     }
 
+    /// Starts it with these flags beside its own.
+    ///
+    /// # Errors
+    /// It is not built.
+    pub fn start_with(&self, flags: &[(&str, &str)]) -> Result<Running> {
+        let mut command = self.command()?;
+        command.args(flags.iter().flat_map(|(flag, value)| [flag, value]));
+        Running::start(&mut command)
+    }
+
     /// Runs it to its end.
     ///
     /// # Errors
@@ -202,6 +212,29 @@ impl Job {
     /// It cannot be read.
     pub fn late(&self) -> Vec<Letter> {
         letters::read(&self.path("output/daily.late/daily")).unwrap_or_else(|why| panic!("{why:#}"))
+    }
+
+    /// The newest checkpoint, as `host checkpoint show` tells it.
+    ///
+    /// # Panics
+    /// There is none that can be read.
+    pub fn checkpoint(&self) -> Value {
+        let folder = self.path("checkpoint").display().to_string();
+        let shown = host::run(&["checkpoint", "show", "--format", "json", "--checkpoint", &folder], LIMIT);
+        let shown = shown.expect("it ends");
+        assert!(shown.status.success(), "{}", shown.told());
+        serde_json::from_str(&shown.stdout).expect("one JSON value")
+    }
+
+    /// The gaps of the newest checkpoint: partition, first offset, offset after the last.
+    ///
+    /// # Panics
+    /// There is no checkpoint that can be read.
+    pub fn gaps(&self) -> Vec<(i32, i64, i64)> {
+        let shown = self.checkpoint();
+        let number = |gap: &Value, name: &str| gap[name].as_i64().expect("a number");
+        let gap = |gap: &Value| (number(gap, "partition") as i32, number(gap, "from"), number(gap, "to"));
+        shown["gaps"].as_array().expect("a list").iter().map(gap).collect()
     }
 
     /// Every file and folder in the job's folder, with its length.

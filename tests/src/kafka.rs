@@ -44,7 +44,7 @@ pub struct Broker {
 /// It cannot be started.
 pub fn shared() -> &'static Broker {
     static SHARED: OnceLock<Broker> = OnceLock::new();
-    SHARED.get_or_init(|| match Broker::start(&[]) {
+    SHARED.get_or_init(|| match Broker::start(&[("log.cleaner.backoff.ms", "200")]) {
         Ok(broker) => broker,
         Err(error) => panic!("the tests' broker does not start: {error:#}"),
     })
@@ -137,6 +137,22 @@ impl Broker {
             }
         }
         Ok(bytes)
+    }
+
+    /// Cuts the only segment of a partition's log in half, as a disk that forgot does. The broker must have
+    /// been killed, for one that was stopped in order does not look at its logs again.
+    ///
+    /// # Errors
+    /// There is no such partition, or it has several segments.
+    pub fn cut_log(&self, topic: &str, partition: i32) -> Result<()> {
+        ensure!(self.running.is_none(), "the broker still runs");
+        let segment = self.folder.join(format!("data/{topic}-{partition}/00000000000000000000.log"));
+        ensure!(
+            self.log_bytes(topic, partition)? == fs::metadata(&segment)?.len(),
+            "there are several segments"
+        );
+        let file = File::options().write(true).open(&segment)?;
+        Ok(file.set_len(file.metadata()?.len() / 2)?)
     }
 
     fn end(&mut self, signal: &str) -> Result<()> {

@@ -56,6 +56,9 @@ fn read(mut feed: Feed, busy_ns: usize) -> Result<Totals, SourceError> {
     let mut records = Records::default();
     while !feed.is_at_end() {
         feed.poll(&mut records, &LIMITS)?;
+        if let Some(loss) = feed.take_losses().pop() {
+            return Err(loss);
+        }
         be_busy(Duration::from_nanos((records.len() * busy_ns) as u64));
         totals.0 += records.len();
         totals.1 += records.payload_bytes();

@@ -103,6 +103,24 @@ impl MessageBatch {
         }
     }
 
+    /// Where the messages come from.
+    pub(crate) fn queue(&self) -> &WorkerQueue {
+        &self.queue
+    }
+
+    /// Gives the messages of one partition back, those of the others stay in their order.
+    pub(crate) fn forget(&mut self, partition: i32) {
+        let is_wanted = |raw: &*mut rd::rd_kafka_message_t| {
+            // SAFETY: entries from `next` on are valid messages that this batch owns.
+            unsafe { (**raw).partition != partition }
+        };
+        let (kept, dropped): (Vec<_>, Vec<_>) = self.messages.drain(..).skip(self.next).partition(is_wanted);
+        // SAFETY: valid messages, freed here once, for they are in no list any more.
+        dropped.into_iter().for_each(|raw| unsafe { rd::rd_kafka_message_destroy(raw) });
+        self.messages.extend(kept);
+        self.next = 0;
+    }
+
     /// Takes what has arrived, waiting up to `timeout_ms` for the first message, when no
     /// message is left; returns how many there are now.
     pub(crate) fn refill(&mut self, timeout_ms: i32) -> usize {
@@ -249,12 +267,43 @@ pub(crate) struct Start {
     pub leader_epoch: Option<i32>,
 }
 
-/// Assigns the partitions; with a leader epoch the broker is asked whether the log was
-/// cut back since.
+/// Assigns the partitions in place of all others; with a leader epoch the broker is asked
+/// whether the log was cut back since.
 pub(crate) fn assign(client: &Client, topic: &CStr, starts: &[Start]) -> Result<(), RDKafkaErrorCode> {
+    // SAFETY: client and list are valid for the call, which copies the list.
+    let code =
+        with_list(topic, starts, |list| unsafe { rd::rd_kafka_assign(client.client().native_ptr(), list) });
+    match code {
+        rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
+        code => Err(code.into()),
+    }
+}
+
+/// Assigns one more partition; it must not be assigned yet.
+pub(crate) fn assign_more(client: &Client, topic: &CStr, start: Start) -> Result<(), RDKafkaErrorCode> {
+    with_list(topic, &[start], |list| {
+        // SAFETY: client and list are valid for the call, which copies the list; a returned
+        // error is owned here and freed once.
+        unsafe {
+            let error = rd::rd_kafka_incremental_assign(client.client().native_ptr(), list);
+            if error.is_null() {
+                return Ok(());
+            }
+            let code = rd::rd_kafka_error_code(error);
+            rd::rd_kafka_error_destroy(error);
+            Err(code.into())
+        }
+    })
+}
+
+fn with_list<T>(
+    topic: &CStr,
+    starts: &[Start],
+    call: impl FnOnce(*const rd::rd_kafka_topic_partition_list_t) -> T,
+) -> T {
     // SAFETY: the list is made, filled and freed here; its entries are written before the
-    // next one is added, and librdkafka copies it.
-    let code = unsafe {
+    // next one is added.
+    unsafe {
         let list = rd::rd_kafka_topic_partition_list_new(i32::try_from(starts.len()).unwrap_or(0));
         for start in starts {
             let entry = rd::rd_kafka_topic_partition_list_add(list, topic.as_ptr(), start.partition);
@@ -263,13 +312,9 @@ pub(crate) fn assign(client: &Client, topic: &CStr, starts: &[Start]) -> Result<
                 rd::rd_kafka_topic_partition_set_leader_epoch(entry, epoch);
             }
         }
-        let code = rd::rd_kafka_assign(client.client().native_ptr(), list);
+        let outcome = call(list);
         rd::rd_kafka_topic_partition_list_destroy(list);
-        code
-    };
-    match code {
-        rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
-        code => Err(code.into()),
+        outcome
     }
 }
 

@@ -3,6 +3,7 @@
 //! out of every text.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rdkafka::ClientContext;
 use rdkafka::TopicPartitionList;
@@ -23,11 +24,12 @@ pub(crate) struct Told {
 pub(crate) struct Context {
     redactor: Redactor,
     last_error: Mutex<Option<Told>>,
+    all_down: AtomicBool,
 }
 
 impl Context {
     pub(crate) fn new(redactor: Redactor) -> Self {
-        Self { redactor, last_error: Mutex::new(None) }
+        Self { redactor, last_error: Mutex::new(None), all_down: AtomicBool::new(false) }
     }
 
     pub(crate) fn redact(&self, text: &str) -> String {
@@ -37,6 +39,11 @@ impl Context {
     /// The last error that names a cause.
     pub(crate) fn last_error(&self) -> Option<Told> {
         self.lock().clone()
+    }
+
+    /// Whether librdkafka has told that no broker is connected since this was asked before.
+    pub(crate) fn take_all_down(&self) -> bool {
+        self.all_down.swap(false, Ordering::Relaxed)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Told>> {
@@ -72,7 +79,9 @@ impl ClientContext for Context {
         let Some(code) = error.rdkafka_error_code() else { return };
         let reason = self.redactor.redact(reason);
         tracing::debug!(target: "librdkafka", ?code, "{reason}");
-        if code != RDKafkaErrorCode::AllBrokersDown {
+        if code == RDKafkaErrorCode::AllBrokersDown {
+            self.all_down.store(true, Ordering::Relaxed);
+        } else {
             *self.lock() = Some(Told { code, reason });
         }
     }

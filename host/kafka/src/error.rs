@@ -57,11 +57,18 @@ pub enum SourceError {
     )]
     OffsetOutOfRange { topic: String, partition: i32, offset: i64, reason: String },
     #[error(
-        "the log of partition {partition} of the topic {topic} was cut back to before offset {offset} \
-         ({reason}), as after an unclean leader election; records that were read are no longer there: start \
-         again with --on-data-loss skip to go on"
+        "the log of partition {partition} of the topic {topic} was cut back to before offset {offset}, where the \
+         job stands ({reason}), as after an unclean leader election: records that were read are no longer there, \
+         others may be in their place. Go on from where it was cut by --on-data-loss skip, or use a new checkpoint"
     )]
-    LogTruncated { topic: String, partition: i32, offset: i64, reason: String },
+    LogTruncated {
+        topic: String,
+        partition: i32,
+        offset: i64,
+        /// The first offset that is not what it was, where the broker told it.
+        cut_to: Option<i64>,
+        reason: String,
+    },
     #[error(
         "partition {partition} of the topic {topic} is gone ({reason}); if the topic was deleted on purpose, \
          use a new checkpoint"
@@ -88,6 +95,19 @@ pub enum SourceError {
     Client { topic: String, reason: String },
     #[error(transparent)]
     Config(#[from] ConfigError),
+}
+
+impl SourceError {
+    /// The partition whose records are gone, where the error is about that; the others can
+    /// still be read, and this one again once it has been given another start.
+    pub fn lost_partition(&self) -> Option<i32> {
+        match self {
+            Self::OffsetOutOfRange { partition, .. }
+            | Self::LogTruncated { partition, .. }
+            | Self::TopicGone { partition, .. } => Some(*partition).filter(|number| *number >= 0),
+            _ => None,
+        }
+    }
 }
 
 /// A record that could not be handed over, or was not delivered.
@@ -124,10 +144,14 @@ pub(crate) fn fatal_for_source(code: RDKafkaErrorCode, place: &Place, reason: St
     let Place { partition, offset, .. } = *place;
     let topic = place.topic.to_owned();
     match code {
-        Code::AutoOffsetReset | Code::OffsetOutOfRange => {
+        // librdkafka gives a log that was cut back the same code; only its words tell.
+        Code::AutoOffsetReset | Code::OffsetOutOfRange if !is_truncation(&reason) => {
             Some(SourceError::OffsetOutOfRange { topic, partition, offset, reason })
         }
-        Code::LogTruncation => Some(SourceError::LogTruncated { topic, partition, offset, reason }),
+        Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation => {
+            let cut_to = end_offset_in(&reason);
+            Some(SourceError::LogTruncated { topic, partition, offset, cut_to, reason })
+        }
         Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition | Code::InvalidTopic => {
             Some(SourceError::TopicGone { topic, partition, reason })
         }
@@ -140,6 +164,28 @@ pub(crate) fn fatal_for_source(code: RDKafkaErrorCode, place: &Place, reason: St
         Code::Fatal => Some(SourceError::Client { topic, reason }),
         _ => None,
     }
+}
+
+fn is_truncation(reason: &str) -> bool {
+    reason.contains("log truncation") || reason.contains("No epoch found")
+}
+
+/// The `broker end offset is N` of librdkafka's account of a truncation.
+fn end_offset_in(reason: &str) -> Option<i64> {
+    let (_, rest) = reason.split_once("end offset is ")?;
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok()
+}
+
+/// Faults of the connection, not of a request: they pass when the brokers are back.
+pub(crate) fn is_of_connection(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::AllBrokersDown
+            | RDKafkaErrorCode::Resolve
+            | RDKafkaErrorCode::OperationTimedOut
+    )
 }
 
 /// Whether the broker turned the login away.
@@ -167,6 +213,24 @@ mod tests {
         for code in [Code::BrokerTransportFailure, Code::AllBrokersDown, Code::NotLeaderForPartition] {
             assert!(!ends(code), "{code:?}");
         }
+    }
+
+    #[test]
+    fn a_log_that_was_cut_back_is_told_from_one_that_has_moved_on() {
+        let place = Place { topic: "ticks", partition: 3, offset: 42 };
+        let cut = |reason: &str| match fatal_for_source(
+            RDKafkaErrorCode::AutoOffsetReset,
+            &place,
+            reason.to_owned(),
+        ) {
+            Some(SourceError::LogTruncated { cut_to, .. }) => Some(cut_to),
+            _ => None,
+        };
+        let told =
+            "Partition log truncation detected at offset 42 (leader epoch 1): broker end offset is 30 (";
+        assert_eq!(cut(told), Some(Some(30)));
+        assert_eq!(cut("No epoch found less or equal to 3: broker end offset is -1"), Some(None));
+        assert_eq!(cut("fetch failed due to requested offset not available on the broker"), None);
     }
 
     #[test]

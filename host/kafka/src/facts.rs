@@ -14,7 +14,7 @@ use crate::admin_ffi::{self, Asked, ListedOffset};
 use crate::config::Connection;
 use crate::consume_ffi::Client;
 use crate::context::{Context, Told};
-use crate::error::{BrokerError, ConfigError, is_authentication};
+use crate::error::{BrokerError, ConfigError, is_authentication, is_of_connection};
 
 /// How long a broker is waited for by default.
 pub const ANSWER_TIMEOUT_MS: u64 = 10_000;
@@ -139,6 +139,15 @@ impl Broker {
         self.wait_for_topic(topic, Duration::from_millis(self.timeout_ms), &|| true).map(|_| ())
     }
 
+    /// Whether the connection to the last of the brokers has broken since this was asked
+    /// before, and why.
+    pub fn lost_connection(&self) -> Option<String> {
+        self.serve_events(Duration::ZERO);
+        let context = self.client.context();
+        let was_lost = context.take_all_down();
+        was_lost.then(|| context.last_error().map_or_else(|| "no reason told".to_owned(), |told| told.reason))
+    }
+
     /// A topic's partitions in ascending order, and its id.
     fn describe(&self, topic: &str, name: &CStr) -> Result<(Vec<i32>, Option<String>), BrokerError> {
         let failed = |told| self.error("describing", topic, told);
@@ -186,10 +195,10 @@ impl Broker {
     /// Waits up to `patience`, meanwhile letting librdkafka tell what it has to tell.
     fn serve_events(&self, patience: Duration) {
         let until = Instant::now() + patience;
-        while let Some(left) = until.checked_duration_since(Instant::now()) {
-            // Errors are kept by the context.
-            let _ = self.client.poll(left);
-        }
+        // Errors are kept by the context.
+        while self.client.poll(until.saturating_duration_since(Instant::now())).is_some()
+            || Instant::now() < until
+        {}
     }
 
     fn error(&self, what: &'static str, topic: &str, told: Told) -> BrokerError {
@@ -210,7 +219,7 @@ impl Broker {
             (RDKafkaErrorCode::TopicAuthorizationFailed, _) => {
                 BrokerError::NotAuthorized { topic, brokers, reason }
             }
-            (code, cause) if is_unreachable(code) => BrokerError::Unreachable {
+            (code, cause) if is_of_connection(code) => BrokerError::Unreachable {
                 brokers,
                 timeout_ms: self.timeout_ms,
                 reason: cause.map_or(reason, |cause| cause.reason),
@@ -223,16 +232,6 @@ impl Broker {
 fn told(error: &KafkaError) -> Told {
     let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
     Told { code, reason: error.to_string() }
-}
-
-fn is_unreachable(code: RDKafkaErrorCode) -> bool {
-    matches!(
-        code,
-        RDKafkaErrorCode::OperationTimedOut
-            | RDKafkaErrorCode::BrokerTransportFailure
-            | RDKafkaErrorCode::AllBrokersDown
-            | RDKafkaErrorCode::Resolve
-    )
 }
 
 fn facts(start: &ListedOffset, stable: &ListedOffset, end: &ListedOffset) -> PartitionFacts {

@@ -16,25 +16,26 @@ pub struct StoredPosition {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Problem {
     #[error(
-        "the topic {topic} is not the one of the checkpoint: its id was {stored} and is {now}, so it was deleted \
-         and made again; use a new checkpoint and output for the new topic"
+        "the topic {topic} is not the one that the job has read so far: its id was {stored} and is {now}, so it \
+         was deleted and made again; use a new checkpoint and output for it, or read the new topic from its \
+         beginning by --on-data-loss skip"
     )]
     TopicReplaced { topic: String, stored: String, now: String },
     #[error(
-        "partition {partition} of the topic {topic} is gone; the checkpoint expects it at offset {next_offset}: \
-         use a new checkpoint, or go on without it by --on-data-loss skip"
+        "partition {partition} of the topic {topic} is gone; the job stands at its offset {next_offset}: use a new \
+         checkpoint, or go on without it by --on-data-loss skip"
     )]
     PartitionGone { topic: String, partition: i32, next_offset: i64 },
     #[error(
-        "partition {partition} of the topic {topic} begins at offset {log_start}, beyond the checkpoint's \
-         {next_offset}: {} records were deleted unread; go on after the gap by --on-data-loss skip, and \
-         lengthen the topic's retention", log_start - next_offset
+        "partition {partition} of the topic {topic} begins at offset {log_start}, and the job stands at offset \
+         {next_offset}: what lay between, up to {} records, was deleted unread; go on after the gap by \
+         --on-data-loss skip, and lengthen the topic's retention", log_start - next_offset
     )]
     LogStartBeyond { topic: String, partition: i32, next_offset: i64, log_start: i64 },
     #[error(
-        "partition {partition} of the topic {topic} ends at offset {end}, before the checkpoint's {next_offset}: \
-         records that were read are no longer there; go on from the end by --on-data-loss skip, or use a new \
-         checkpoint"
+        "partition {partition} of the topic {topic} ends at offset {end}, and the job stands at offset \
+         {next_offset}: records that were read are no longer there; go on from the end by --on-data-loss skip, or \
+         use a new checkpoint"
     )]
     EndBefore { topic: String, partition: i32, next_offset: i64, end: i64 },
     #[error("partition {partition} of the topic {topic} is new and is read from its beginning")]

@@ -16,7 +16,7 @@ use std::time::Duration;
 use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{Message as _, Offset, TopicPartitionList};
 
 pub use feed::{Feed, PollLimits, PollOutcome};
 pub use position::Position;
@@ -24,10 +24,12 @@ pub use position::Position;
 use crate::config::Connection;
 use crate::consume_ffi::{self, Client, Start, WorkerQueue};
 use crate::context::Context;
-use crate::error::{Place, SourceError, fatal_for_source};
+use crate::error::{Place, SourceError, fatal_for_source, is_of_connection};
 
 /// A seek is settled inside this process; it takes this long only when that is stuck.
 const SEEK_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the brokers are asked about a partition that is new to the client.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A partition and the part of it to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +76,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// Connects and starts fetching; partition i of the list goes to feed `i % feeds`.
+    /// Connects and starts fetching; partition number i goes to feed `i % feeds`.
     ///
     /// # Errors
     /// Properties that do not make a client. Faults of the brokers come by the feeds.
@@ -90,7 +92,7 @@ impl Source {
         let queues = shared.queues(feeds)?;
         shared.assign(assignments, &queues)?;
         let feed = |(index, queue): (usize, &Arc<WorkerQueue>)| {
-            let own = assignments.iter().skip(index).step_by(feeds);
+            let own = assignments.iter().filter(move |one| feed_of(one.partition, feeds) == index);
             Feed::new(Arc::clone(&shared), Arc::clone(queue), own, options.wants_headers)
         };
         let feeds = queues.iter().enumerate().map(feed).collect();
@@ -111,6 +113,21 @@ impl Source {
         let entry = |(partition, offset): &(i32, i64)| (*partition, Offset::Offset(*offset));
         let list = self.shared.list(next_offsets.iter().map(entry))?;
         self.shared.client.commit(&list, CommitMode::Async).map_err(|error| self.shared.client_error(&error))
+    }
+}
+
+/// The feed that a partition belongs to, of so many.
+pub fn feed_of(partition: i32, feeds: usize) -> usize {
+    partition.unsigned_abs() as usize % feeds.max(1)
+}
+
+impl Start {
+    fn of(assignment: &Assignment) -> Self {
+        Self {
+            partition: assignment.partition,
+            offset: assignment.start_offset,
+            leader_epoch: assignment.leader_epoch,
+        }
     }
 }
 
@@ -136,23 +153,43 @@ impl Shared {
     }
 
     fn assign(&self, assignments: &[Assignment], queues: &[Arc<WorkerQueue>]) -> Result<(), SourceError> {
-        for (assignment, queue) in assignments.iter().zip(queues.iter().cycle()) {
-            if !queue.take_partition(&self.topic_c, assignment.partition) {
-                let reason = "librdkafka has no such partition".to_owned();
-                let (topic, partition) = (self.topic.clone(), assignment.partition);
-                return Err(SourceError::TopicGone { topic, partition, reason });
-            }
+        for assignment in assignments {
+            self.direct(assignment.partition, &queues[feed_of(assignment.partition, queues.len())])?;
         }
-        let start = |assignment: &Assignment| Start {
-            partition: assignment.partition,
-            offset: assignment.start_offset,
-            leader_epoch: assignment.leader_epoch,
-        };
-        let starts: Vec<_> = assignments.iter().map(start).collect();
-        consume_ffi::assign(&self.client, &self.topic_c, &starts).map_err(|code| SourceError::Client {
-            topic: self.topic.clone(),
-            reason: format!("assigning its partitions: {code}"),
-        })
+        let starts: Vec<_> = assignments.iter().map(Start::of).collect();
+        consume_ffi::assign(&self.client, &self.topic_c, &starts).map_err(|code| self.not_assigned(code))
+    }
+
+    /// Assigns a partition beside the others, its messages to go to `queue`.
+    pub(crate) fn assign_more(
+        &self,
+        assignment: &Assignment,
+        queue: &WorkerQueue,
+    ) -> Result<(), SourceError> {
+        // Else the client learns of a new partition minutes later. Should this fail, the
+        // partition is reported as gone, and tried again.
+        let _ = self.client.fetch_metadata(Some(&self.topic), METADATA_TIMEOUT);
+        self.direct(assignment.partition, queue)?;
+        consume_ffi::assign_more(&self.client, &self.topic_c, Start::of(assignment))
+            .map_err(|code| self.not_assigned(code))
+    }
+
+    pub(crate) fn unassign(&self, partition: i32) -> Result<(), SourceError> {
+        let list = self.list(std::iter::once((partition, Offset::Invalid)))?;
+        self.client.incremental_unassign(&list).map_err(|error| self.client_error(&error))
+    }
+
+    /// Has a partition's messages go to `queue`.
+    pub(crate) fn direct(&self, partition: i32, queue: &WorkerQueue) -> Result<(), SourceError> {
+        if queue.take_partition(&self.topic_c, partition) {
+            return Ok(());
+        }
+        let reason = "librdkafka has no such partition".to_owned();
+        Err(SourceError::TopicGone { topic: self.topic.clone(), partition, reason })
+    }
+
+    fn not_assigned(&self, code: RDKafkaErrorCode) -> SourceError {
+        SourceError::Client { topic: self.topic.clone(), reason: format!("assigning its partitions: {code}") }
     }
 
     pub(crate) fn topic(&self) -> &str {
@@ -193,8 +230,12 @@ impl Shared {
             Err(TryLockError::WouldBlock) => return Ok(()),
         };
         while let Some(event) = self.client.poll(Duration::ZERO) {
-            if let Err(error) = event {
-                self.judge(&error)?;
+            match event {
+                Err(error) => self.judge(&error)?,
+                Ok(record) => {
+                    let reason = format!("a record of partition {} went astray", record.partition());
+                    return Err(SourceError::Client { topic: self.topic.clone(), reason });
+                }
             }
         }
         Ok(())
@@ -210,6 +251,11 @@ impl Shared {
         let place = Place { topic: &self.topic, partition: -1, offset: -1 };
         match fatal_for_source(code, &place, reason.clone()) {
             Some(fatal) => Err(fatal),
+            // Said once by whoever watches the brokers, not at each attempt.
+            None if is_of_connection(code) => {
+                tracing::debug!(topic = self.topic, ?code, "Kafka client, trying on: {reason}");
+                Ok(())
+            }
             None => {
                 tracing::warn!(topic = self.topic, ?code, "Kafka client, trying on: {reason}");
                 Ok(())

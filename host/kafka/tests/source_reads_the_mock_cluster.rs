@@ -1,5 +1,5 @@
-//! The source against librdkafka's in-process cluster: every record once, bounds, ends,
-//! cuts and faults. No transactions: the mock cluster has no control records.
+//! The source against librdkafka's in-process cluster: every record once, bounds, ends
+//! and cuts; `source_changes_while_it_reads` has what goes wrong. No transactions: the mock cluster has no control records.
 
 mod common;
 
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use common::{LIMITS, PATIENCE, Stand, collect, from_start, read_to_end};
 use speed_layer_core::records::{Records, TimestampKind};
 use speed_layer_kafka::source::SourceOptions;
-use speed_layer_kafka::{Assignment, Feed, Message, PollLimits, Source, SourceError};
+use speed_layer_kafka::{Assignment, Feed, Message, PollLimits, Source};
 
 #[test]
 fn every_record_of_every_partition_is_read_once_and_in_order() {
@@ -202,17 +202,6 @@ fn a_paused_partition_gives_nothing_until_it_is_resumed() {
     read_until(&mut feeds[0], &mut values, 1, 100);
     let expected: Vec<String> = (1..200).step_by(2).map(|number| number.to_string()).collect();
     assert_eq!(values[&1], expected);
-}
-
-#[test]
-fn an_offset_that_is_not_in_the_log_ends_the_run_by_name() {
-    let stand = Stand::new("short", 1);
-    stand.produce_numbers(10, 1);
-    let (_source, mut feeds) = stand.start(&[Assignment::open(0, 77)], 1);
-    let error = read_to_end(&mut feeds, &LIMITS).expect_err("nothing there");
-    let SourceError::OffsetOutOfRange { topic, partition, offset, .. } = &error else { panic!("{error}") };
-    assert_eq!((topic.as_str(), *partition, *offset), ("short", 0, 77), "{error}");
-    assert!(feeds[0].poll(&mut Records::default(), &LIMITS).is_err(), "it fails again");
 }
 
 #[test]

@@ -43,6 +43,7 @@ pub struct FileKafka {
     pub start: Option<String>,
     pub on_data_loss: Option<String>,
     pub wait_for_topic: Option<String>,
+    pub metadata_refresh: Option<String>,
     pub properties: BTreeMap<String, toml::Value>,
 }
 
@@ -175,6 +176,7 @@ impl FileKafka {
                 .wait_for_topic
                 .as_deref()
                 .map_or(Ok(0), |text| values::duration("wait_for_topic", text))?,
+            metadata_refresh_ms: values::metadata_refresh(self.metadata_refresh.as_deref())?,
             properties,
         })
     }

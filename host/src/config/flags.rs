@@ -34,6 +34,9 @@ pub struct RunFlags {
     /// Wait for the topic to appear, for ever or for DURATION
     #[arg(long, value_name = "DURATION", num_args = 0..=1, help_heading = "Source")]
     pub wait_for_topic: Option<Option<String>>,
+    /// How often to look for new partitions of the topic while the job runs [default: 30s]
+    #[arg(long, value_name = "DURATION", help_heading = "Source")]
+    pub metadata_refresh: Option<String>,
     /// A librdkafka property; ${NAME} as the value takes it from the environment
     #[arg(long, value_name = "KEY=VALUE", help_heading = "Source")]
     pub kafka: Vec<String>,
@@ -101,6 +104,7 @@ fn overlay(job: &mut FileJob, flags: RunFlags) -> Result<(), ConfigError> {
     put(&mut kafka.start, flags.start);
     put(&mut kafka.on_data_loss, flags.on_data_loss);
     put(&mut kafka.wait_for_topic, flags.wait_for_topic.map(|wait| wait.unwrap_or_else(|| FOR_EVER.into())));
+    put(&mut kafka.metadata_refresh, flags.metadata_refresh);
     for pair in &flags.kafka {
         let (key, value) = split_pair("--kafka", pair)?;
         kafka.properties.insert(key.to_owned(), toml::Value::String(value.to_owned()));
@@ -271,6 +275,7 @@ mod tests {
         assert_eq!(job.aggregates[0].name, "daily");
         assert!(job.transforms.is_empty());
         assert_eq!(job.source.wait_for_topic_ms, 0);
+        assert_eq!(job.source.metadata_refresh_ms, 30_000);
     }
 
     #[test]

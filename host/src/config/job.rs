@@ -33,6 +33,8 @@ pub struct SourceSpec {
     pub on_data_loss: OnDataLoss,
     /// How long to wait for the topic to appear; zero: do not.
     pub wait_for_topic_ms: u64,
+    /// How often the brokers are asked whether the topic has new partitions, and is still the same.
+    pub metadata_refresh_ms: u64,
     /// librdkafka's own settings, secrets already filled in.
     pub properties: BTreeMap<String, String>,
 }

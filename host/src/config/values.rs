@@ -44,6 +44,17 @@ pub fn on_data_loss(text: &str) -> Result<OnDataLoss, ConfigError> {
     }
 }
 
+/// How often the topic is looked at, milliseconds.
+pub fn metadata_refresh(text: Option<&str>) -> Result<u64, ConfigError> {
+    match text.map_or(Ok(30_000), |text| duration("metadata_refresh", text))? {
+        0 => Err(ConfigError::invalid(
+            "metadata_refresh",
+            "0 would ask without end; give a duration such as 30s",
+        )),
+        ms => Ok(ms),
+    }
+}
+
 pub fn window(text: &str) -> Result<u64, ConfigError> {
     match duration("window", text)? {
         0 => Err(ConfigError::invalid("window", "a window needs a positive length, such as 1h or 1d")),

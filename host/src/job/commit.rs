@@ -27,6 +27,9 @@ pub trait EpochCommit {
     /// Whether anything was ever committed for the job.
     fn has_checkpoint(&self) -> bool;
 
+    /// Records that are not and will not be read; every later commit and file says so.
+    fn note_gaps(&mut self, gaps: Vec<Gap>);
+
     /// Commits one epoch; when it returns, all of it is durable and visible.
     ///
     /// # Errors
@@ -79,6 +82,10 @@ pub struct AggregateCommit {
 impl<S: CommitStore<Chain: Send + 'static>> EpochCommit for Commits<S> {
     fn has_checkpoint(&self) -> bool {
         self.committer.epoch() > Epoch::default().next()
+    }
+
+    fn note_gaps(&mut self, gaps: Vec<Gap>) {
+        self.gaps.extend(gaps);
     }
 
     fn commit(

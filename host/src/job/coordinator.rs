@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use speed_layer_core::watermark::close_through;
-use speed_layer_kafka::Source;
+use speed_layer_kafka::source::feed_of;
+use speed_layer_kafka::{Assignment, Source};
 use speed_layer_store::fail_point;
 use tracing::{debug, info, warn};
 
+use super::changes::TopicChanges;
 use super::commit::EpochCommit;
 use super::control::{Progress, StopHandle};
 use super::partitions::Partitions;
@@ -31,6 +33,7 @@ pub struct Coordinator<'a> {
     pub events: Receiver<Event>,
     pub shared: Arc<Shared>,
     pub partitions: Partitions,
+    pub topic: TopicChanges,
     /// Not there over records in memory.
     pub source: Option<&'a Source>,
     pub epoch: Arc<EpochContext>,
@@ -86,26 +89,31 @@ impl Coordinator<'_> {
     /// A worker, a plugin or the store failed; nothing since the last commit is committed.
     pub fn run(&mut self) -> anyhow::Result<()> {
         loop {
-            let cut = self.wait_for_trigger()?;
+            let mut cut = self.wait_for_trigger()?;
             let reports = self.cut()?;
             let now_ms = now_ms();
             self.note_positions(&reports, now_ms);
+            let revision = self.topic.at_cut(&mut self.partitions)?;
+            if revision.failure.is_some() {
+                cut = Cut::Last;
+            }
             let clocks = self.closing();
             let finished = Arc::clone(&self.epoch);
-            let is_worth_it = self.is_worth_committing(&reports, &clocks);
+            let is_worth_it = revision.is_change() || self.is_worth_committing(&reports, &clocks);
+            self.commits.note_gaps(revision.gaps);
             self.epoch = Arc::new(EpochContext {
                 epoch: finished.epoch + u64::from(is_worth_it),
                 epoch_began_ms: now_ms,
                 aggregates: clocks.clone(),
             });
             if cut == Cut::Trigger {
-                self.resume()?;
+                self.resume(&revision.assignments)?;
             }
             if is_worth_it {
                 self.commit(&finished, reports, &clocks)?;
             }
             if cut == Cut::Last {
-                return Ok(());
+                return revision.failure.map_or(Ok(()), Err);
             }
         }
     }
@@ -115,6 +123,9 @@ impl Coordinator<'_> {
         loop {
             if self.stop.is_asked() {
                 return Ok(Cut::Last);
+            }
+            if self.topic.is_pressing(&self.partitions) {
+                return Ok(Cut::Trigger);
             }
             if self.trigger.is_bounded() && self.at_end_everywhere() {
                 return Ok(Cut::Last);
@@ -158,10 +169,18 @@ impl Coordinator<'_> {
     fn calls_for_cut(&mut self, event: Event) -> anyhow::Result<bool> {
         let (worker, report) = match event {
             Event::StopAsked => return Ok(false),
+            Event::Topic(seen) => {
+                self.topic.note_seen(seen);
+                return Ok(false);
+            }
             Event::Worker(worker, report) => (worker, report),
         };
         match report {
             Report::Failed(error) => Err(error),
+            Report::Lost(partition, error) => {
+                self.topic.note_loss(partition, error);
+                Ok(false)
+            }
             Report::Cut(_) => bail!("worker {worker} handed over without being asked"),
             Report::Has(occasion) => Ok(match occasion {
                 Occasion::Records => self.trigger == Trigger::Continuous,
@@ -192,6 +211,8 @@ impl Coordinator<'_> {
             match self.events.recv().context("all workers are gone; see the log lines before this")? {
                 Event::Worker(_, Report::Cut(report)) => reports.push(*report),
                 Event::Worker(_, Report::Failed(error)) => return Err(error),
+                Event::Worker(_, Report::Lost(partition, error)) => self.topic.note_loss(partition, error),
+                Event::Topic(seen) => self.topic.note_seen(seen),
                 Event::Worker(..) | Event::StopAsked => {}
             }
         }
@@ -225,10 +246,12 @@ impl Coordinator<'_> {
         has_records || *clocks != self.epoch.aggregates || !self.commits.has_checkpoint()
     }
 
-    fn resume(&self) -> anyhow::Result<()> {
+    fn resume(&self, assignments: &[Assignment]) -> anyhow::Result<()> {
         self.shared.budget.refill();
-        for worker in &self.workers {
-            let resume = Command::Resume(Arc::clone(&self.epoch));
+        for (index, worker) in self.workers.iter().enumerate() {
+            let is_its = |one: &&Assignment| feed_of(one.partition, self.workers.len()) == index;
+            let own = assignments.iter().filter(is_its).copied().collect();
+            let resume = Command::Resume(Arc::clone(&self.epoch), own);
             worker.send(resume).ok().context("a worker is gone; see the log lines before this")?;
         }
         Ok(())

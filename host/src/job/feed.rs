@@ -1,7 +1,7 @@
 //! Where a worker's batches come from: Kafka, or records in memory in tests.
 
 use speed_layer_core::records::Records;
-use speed_layer_kafka::{Feed, PollLimits, PollOutcome, Position};
+use speed_layer_kafka::{Assignment, Feed, PollLimits, PollOutcome, Position, SourceError};
 
 /// A worker's half of a source.
 ///
@@ -12,6 +12,10 @@ use speed_layer_kafka::{Feed, PollLimits, PollOutcome, Position};
 pub trait RecordFeed: Send {
     fn poll(&mut self, records: &mut Records, limits: &PollLimits) -> anyhow::Result<PollOutcome>;
     fn positions(&self) -> Vec<Position>;
+    /// Reads a partition, new or known, from this place on.
+    fn assign(&mut self, assignment: &Assignment) -> anyhow::Result<()>;
+    /// Partitions that give nothing any more, each told once.
+    fn take_losses(&mut self) -> Vec<SourceError>;
     /// Every partition has reached its bound; without one, has nothing more to read now.
     fn is_at_end(&self) -> bool;
 }
@@ -23,6 +27,14 @@ impl RecordFeed for Feed {
 
     fn positions(&self) -> Vec<Position> {
         Self::positions(self).collect()
+    }
+
+    fn assign(&mut self, assignment: &Assignment) -> anyhow::Result<()> {
+        Ok(Self::assign(self, assignment)?)
+    }
+
+    fn take_losses(&mut self) -> Vec<SourceError> {
+        Self::take_losses(self)
     }
 
     fn is_at_end(&self) -> bool {

@@ -2,14 +2,17 @@
 //!
 //! `open` finds out where to begin and refuses what cannot go well; `worker` threads
 //! take batches through the stages; `coordinator` decides when to commit; `commit`
-//! commits; `partitions` and `open_windows` are what lies between.
+//! commits; `partitions` and `open_windows` are what lies between; `lookout` and `changes`
+//! are about what becomes of the topic meanwhile.
 
 mod budget;
+mod changes;
 mod commit;
 mod control;
 mod coordinator;
 mod feed;
 pub mod inside;
+mod lookout;
 mod open;
 mod open_windows;
 mod partitions;
@@ -41,6 +44,7 @@ pub use summary::Summary;
 use crate::config::JobSpec;
 use coordinator::{Coordinator, Pulse};
 use feed::RecordFeed;
+use lookout::Seen;
 use open::Opened;
 use worker::{Command, Report, Worker};
 
@@ -48,6 +52,7 @@ use worker::{Command, Report, Worker};
 #[derive(Debug)]
 pub enum Event {
     StopAsked,
+    Topic(Seen),
     Worker(usize, Report),
 }
 
@@ -117,8 +122,18 @@ fn spawn<F: RecordFeed + 'static>(worker: Worker<F>) -> anyhow::Result<thread::J
 
 impl<F: RecordFeed + 'static, L: FileLayer + Send + 'static> Opened<'_, F, L> {
     fn run(self, stop: &StopHandle, on_commit: &mut dyn FnMut(&Progress)) -> anyhow::Result<Summary> {
-        let Self { spec, workers, events, shared, partitions, epoch, mut commits, source, first_aggregate } =
-            self;
+        let Self {
+            spec,
+            workers,
+            events,
+            shared,
+            partitions,
+            topic,
+            epoch,
+            mut commits,
+            source,
+            first_aggregate,
+        } = self;
         let start_ms = process::age_ms();
         let mut commands: Vec<Sender<Command>> = Vec::new();
         let mut threads = Vec::new();
@@ -133,6 +148,7 @@ impl<F: RecordFeed + 'static, L: FileLayer + Send + 'static> Opened<'_, F, L> {
             events,
             shared: Arc::clone(&shared),
             partitions,
+            topic,
             source: source.as_ref(),
             epoch,
             commits: &mut commits,

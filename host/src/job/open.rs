@@ -23,8 +23,10 @@ use speed_layer_store::{
 use tracing::warn;
 
 use super::budget::Budget;
+use super::changes::TopicChanges;
 use super::commit::{AggregateCommit, Commits, clock_bounds};
 use super::control::StopHandle;
+use super::lookout::Lookout;
 use super::open_windows::OpenWindows;
 use super::partitions::{Beginning, Partitions};
 use super::positions::{self, Beginnings};
@@ -45,6 +47,7 @@ pub struct Opened<'a, F, L: FileLayer = DiskLayer> {
     pub events: Receiver<Event>,
     pub shared: Arc<Shared>,
     pub partitions: Partitions,
+    pub topic: TopicChanges,
     pub epoch: Arc<EpochContext>,
     pub commits: Commits<PosixStore<L>>,
     /// Not there over records in memory.
@@ -77,13 +80,15 @@ impl<'a, L: FileLayer> Opened<'a, Feed, L> {
         let taken = Taken::take(spec, plan, store)?;
         let beginnings = found.beginnings(spec, taken.stored_partitions())?;
         let wants_headers = taken.plan.parse.reads.headers;
-        taken.assemble(&found.facts, &beginnings, stop, |assignments| {
+        let Found { connection, broker, facts } = found;
+        taken.assemble(&facts, &beginnings, stop, |assignments, events| {
             fail_point("source.before_seek");
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
             let options = SourceOptions { workers: cores, wants_headers };
-            let started =
-                Source::start(&found.connection, &spec.name, &spec.source.topic, assignments, options)?;
-            Ok((Some(started.0), started.1))
+            let (source, feeds) =
+                Source::start(&connection, &spec.name, &spec.source.topic, assignments, options)?;
+            let lookout = Lookout::start(broker, &spec.source, events)?;
+            Ok(Started { source: Some(source), lookout: Some(lookout), feeds })
         })
     }
 }
@@ -95,6 +100,14 @@ impl Found {
             None => positions::fresh(&spec.source, &self.broker, &self.facts),
         }
     }
+}
+
+/// Where records come from, begun.
+pub struct Started<F> {
+    /// Not there over records in memory.
+    pub source: Option<Source>,
+    pub lookout: Option<Lookout>,
+    pub feeds: Vec<F>,
 }
 
 /// A job that this process owns, back where it was.
@@ -125,7 +138,7 @@ impl<'a, L: FileLayer> Taken<'a, L> {
         self.checkpoint.as_ref().map(stored_partitions)
     }
 
-    /// Makes everything that runs; `feeds` starts the source for the assignments.
+    /// Makes everything that runs; `start` starts the source for the assignments.
     ///
     /// # Errors
     /// A plugin refuses, the checkpoint's windows cannot be read, or the source does not start.
@@ -134,7 +147,7 @@ impl<'a, L: FileLayer> Taken<'a, L> {
         facts: &TopicFacts,
         beginnings: &Beginnings,
         stop: &StopHandle,
-        feeds: impl FnOnce(&[Assignment]) -> anyhow::Result<(Option<Source>, Vec<F>)>,
+        start: impl FnOnce(&[Assignment], Sender<Event>) -> anyhow::Result<Started<F>>,
     ) -> anyhow::Result<Opened<'a, F, L>> {
         let spec = self.spec;
         let began_ms = now_ms();
@@ -147,7 +160,8 @@ impl<'a, L: FileLayer> Taken<'a, L> {
         });
         let run_began_ms = spec.trigger.is_bounded().then_some(began_ms);
         let idle_timeout_ms = spec.clock.idle_timeout_ms.unsigned_abs();
-        let partitions = Partitions::new(facts, &beginnings.partitions, idle_timeout_ms, run_began_ms);
+        let (partitions, assignments) =
+            Partitions::new(facts, &beginnings.partitions, idle_timeout_ms, run_began_ms);
         let shared = Arc::new(Shared {
             budget: Budget::new(spec.max_records_per_trigger.filter(|_| spec.trigger != Trigger::Once)),
             is_bounded: spec.trigger.is_bounded(),
@@ -156,11 +170,23 @@ impl<'a, L: FileLayer> Taken<'a, L> {
         });
         let (event_sender, events) = unbounded();
         stop.wakes(event_sender.clone());
-        let (source, feeds) = feeds(&assignments(spec, facts, beginnings))?;
+        let Started { source, lookout, feeds } = start(&assignments, event_sender.clone())?;
         let workers = workers(spec, &self.plan, feeds, &shared, &event_sender, &epoch)?;
         let commits = self.commits(beginnings)?;
         let first_aggregate = spec.aggregates[0].name.clone();
-        Ok(Opened { spec, workers, events, shared, partitions, epoch, commits, source, first_aggregate })
+        let topic = TopicChanges::new(&spec.source, !spec.trigger.is_bounded(), lookout);
+        Ok(Opened {
+            spec,
+            workers,
+            events,
+            shared,
+            partitions,
+            topic,
+            epoch,
+            commits,
+            source,
+            first_aggregate,
+        })
     }
 
     fn commits(self, beginnings: &Beginnings) -> anyhow::Result<Commits<PosixStore<L>>> {
@@ -203,19 +229,6 @@ fn aggregate_commit(
         state_version: plan.description.state.version,
         plugins: stored::aggregate_history(plan, checkpoint, from),
     })
-}
-
-fn assignments(spec: &JobSpec, facts: &TopicFacts, beginnings: &Beginnings) -> Vec<Assignment> {
-    let assignment = |begin: &Beginning| {
-        let now = facts.partitions.iter().find(|now| now.partition == begin.partition);
-        Assignment {
-            partition: begin.partition,
-            start_offset: begin.start_offset,
-            end_offset: now.filter(|_| spec.trigger.is_bounded()).map(|now| now.last_stable),
-            leader_epoch: begin.leader_epoch,
-        }
-    };
-    beginnings.partitions.iter().map(assignment).collect()
 }
 
 fn workers<F>(

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use speed_layer_core::commit;
 use speed_layer_core::watermark::{self, BoundedFacts, PartitionFacts, PartitionProgress, Standing};
-use speed_layer_kafka::{Position, TopicFacts};
+use speed_layer_kafka::{self as kafka, Assignment, Position, TopicFacts};
 
+use super::positions;
 use super::worker::CutReport;
 
 /// All partitions of the job.
@@ -45,38 +46,56 @@ pub struct Beginning {
 }
 
 impl Partitions {
+    /// With what is to be read. `run_began_ms` makes it a bounded run, which ends where the
+    /// partitions stand now.
     pub fn new(
         facts: &TopicFacts,
         beginnings: &[Beginning],
         idle_timeout_ms: u64,
         run_began_ms: Option<i64>,
-    ) -> Self {
-        let by_number = facts
-            .partitions
-            .iter()
-            .filter_map(|now| {
-                let begin = beginnings.iter().find(|begin| begin.partition == now.partition)?;
-                let partition = Partition {
-                    clock: begin.clock,
-                    next_offset: begin.start_offset,
-                    leader_epoch: begin.leader_epoch,
-                    log_start: now.log_start,
-                    stable_at_start: now.last_stable,
-                    high_watermark: now.high_watermark,
-                    at_log_end: false,
-                    at_end_for_ms: 0,
-                    gave_in_this_run: false,
-                };
-                Some((now.partition, partition))
-            })
-            .collect();
-        Self {
-            by_number,
-            topic: facts.topic.clone(),
-            topic_id: facts.id.clone(),
-            idle_timeout_ms,
-            run_began_ms,
+    ) -> (Self, Vec<Assignment>) {
+        let by_number = BTreeMap::new();
+        let (topic, topic_id) = (facts.topic.clone(), facts.id.clone());
+        let mut partitions = Self { by_number, topic, topic_id, idle_timeout_ms, run_began_ms };
+        let assignments = partitions.take_on(facts, beginnings);
+        (partitions, assignments)
+    }
+
+    /// Begins partitions at these places, be they new or known; gives what is to be read.
+    pub fn take_on(&mut self, facts: &TopicFacts, beginnings: &[Beginning]) -> Vec<Assignment> {
+        if self.is_other_topic(facts) {
+            self.by_number.clear();
+            self.topic_id.clone_from(&facts.id);
         }
+        let mut assignments = Vec::new();
+        for begin in beginnings {
+            let Some(now) = facts.partitions.iter().find(|now| now.partition == begin.partition) else {
+                continue;
+            };
+            let known = self.by_number.get(&begin.partition);
+            let partition = Partition::begin(begin, now, known.map(|known| known.stable_at_start));
+            assignments.push(Assignment {
+                partition: begin.partition,
+                start_offset: begin.start_offset,
+                end_offset: self.run_began_ms.map(|_| partition.stable_at_start),
+                leader_epoch: begin.leader_epoch,
+            });
+            self.by_number.insert(begin.partition, partition);
+        }
+        assignments
+    }
+
+    /// Whether these are the facts of another topic of the same name.
+    pub fn is_other_topic(&self, facts: &TopicFacts) -> bool {
+        positions::is_other(self.topic_id.as_deref(), facts)
+    }
+
+    /// Whether another topic reaches as far as the job stands in any partition.
+    pub fn may_have_read(&self, facts: &TopicFacts) -> bool {
+        facts.partitions.iter().any(|now| {
+            let next_offset = self.by_number.get(&now.partition).map_or(0, |known| known.next_offset);
+            next_offset > 0 && next_offset <= now.high_watermark
+        })
     }
 
     /// Notes what a worker saw up to a cut. `since_last_cut_ms` counts as silence only
@@ -128,6 +147,22 @@ impl Partitions {
 }
 
 impl Partition {
+    /// `end_before` is where a bounded run was to end before it began again.
+    fn begin(begin: &Beginning, now: &kafka::PartitionFacts, end_before: Option<i64>) -> Self {
+        let end = end_before.map_or(now.last_stable, |before| before.min(now.last_stable));
+        Self {
+            clock: begin.clock,
+            next_offset: begin.start_offset,
+            leader_epoch: begin.leader_epoch,
+            log_start: now.log_start,
+            stable_at_start: end.max(begin.start_offset),
+            high_watermark: now.high_watermark,
+            at_log_end: false,
+            at_end_for_ms: 0,
+            gave_in_this_run: false,
+        }
+    }
+
     fn note_position(&mut self, position: &Position, now_ms: i64, silent_ms: u64) {
         let gave = position.next_offset > self.next_offset;
         if gave {

@@ -1,10 +1,14 @@
 //! Where each partition begins: from the checkpoint, checked against what the broker
 //! still has, or, without one, from where the user says.
 
+use std::collections::BTreeMap;
+
 use anyhow::bail;
 use speed_layer_core::commit::{Gap, PartitionProgress};
 use speed_layer_core::watermark::PartitionProgress as Clock;
-use speed_layer_kafka::{Broker, PartitionFacts, Problem, StoredPosition, TopicFacts, compare_positions};
+use speed_layer_kafka::{
+    Broker, PartitionFacts, Problem, SourceError, StoredPosition, TopicFacts, compare_positions,
+};
 use tracing::{info, warn};
 
 use super::partitions::Beginning;
@@ -79,6 +83,74 @@ pub fn resumed(
     Ok(beginnings)
 }
 
+/// While the job runs: for partitions that are new, that have lost what was to be read
+/// next, or that belong to another topic now. The others are not in the result.
+///
+/// # Errors
+/// As `resumed`.
+pub fn revised(
+    source: &SourceSpec,
+    present: &[PartitionProgress],
+    facts: &TopicFacts,
+    lost: &BTreeMap<i32, SourceError>,
+    takes_new: bool,
+) -> anyhow::Result<Beginnings> {
+    let is_replaced = is_other(present.iter().find_map(|of| of.topic_id.as_deref()), facts);
+    let known = |number: i32| present.iter().any(|of| of.partition == number);
+    let concerns = |number: i32| {
+        if known(number) { is_replaced || lost.contains_key(&number) } else { takes_new }
+    };
+    let stored: Vec<_> = present.iter().filter(|of| concerns(of.partition)).cloned().collect();
+    let now = facts.partitions.iter().filter(|now| concerns(now.partition)).copied().collect();
+    let facts = TopicFacts { partitions: now, ..facts.clone() };
+    let mut beginnings = resumed(source, &stored, &facts)?;
+    if !is_replaced {
+        for of in &stored {
+            lost.get(&of.partition).map_or(Ok(()), |error| go_back(source, of, error, &mut beginnings))?;
+        }
+    }
+    Ok(beginnings)
+}
+
+/// Where a log was cut back and written anew, its end does not tell; the broker does.
+fn go_back(
+    source: &SourceSpec,
+    stored: &PartitionProgress,
+    error: &SourceError,
+    beginnings: &mut Beginnings,
+) -> anyhow::Result<()> {
+    let (SourceError::LogTruncated { .. } | SourceError::OffsetOutOfRange { .. }) = error else {
+        return Ok(());
+    };
+    let Some(begin) = beginnings.partitions.iter_mut().find(|begin| begin.partition == stored.partition)
+    else {
+        return Ok(());
+    };
+    let is_explained = beginnings.gaps.iter().any(|gap| gap.partition == stored.partition);
+    if !is_explained && source.on_data_loss == OnDataLoss::Stop {
+        bail!("{error}");
+    }
+    let SourceError::LogTruncated { cut_to: Some(cut_to), .. } = error else { return Ok(()) };
+    warn!("records are lost, going on as asked: {error}");
+    begin.start_offset = begin.start_offset.min(*cut_to);
+    beginnings.gaps.retain(|gap| gap.partition != stored.partition);
+    let reason =
+        "the log was cut back to the first of these offsets, and may have been written anew".to_owned();
+    beginnings.gaps.push(gap(
+        &stored.topic,
+        stored.partition,
+        begin.start_offset,
+        stored.next_offset,
+        reason,
+    ));
+    Ok(())
+}
+
+/// Whether the topic is another one than that of this id.
+pub fn is_other(id: Option<&str>, facts: &TopicFacts) -> bool {
+    matches!((id, facts.id.as_deref()), (Some(id), Some(now)) if id != now)
+}
+
 fn judge(source: &SourceSpec, problems: &[Problem]) -> anyhow::Result<()> {
     for problem in problems {
         match (problem.is_loss(), source.on_data_loss) {
@@ -136,6 +208,7 @@ mod tests {
             start: Start::Earliest,
             on_data_loss,
             wait_for_topic_ms: 0,
+            metadata_refresh_ms: 30_000,
             properties: BTreeMap::new(),
         }
     }

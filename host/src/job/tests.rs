@@ -11,7 +11,7 @@ use std::sync::Arc;
 use memory::{MemoryTopic, Tick};
 use recomputed::{published, recompute};
 
-use super::open::{Taken, runtime, store};
+use super::open::{Started, Taken, runtime, store};
 use super::positions::{self, Beginnings};
 use super::{StopHandle, Summary};
 use crate::config::{self, JobSpec, RunFlags};
@@ -54,8 +54,9 @@ fn run(spec: &JobSpec, topic: &MemoryTopic, workers: usize) -> Summary {
         None => Beginnings::at_log_start(&facts),
     };
     let stop = StopHandle::default();
-    let opened = taken
-        .assemble(&facts, &beginnings, &stop, |assignments| Ok((None, topic.feeds(assignments, workers))));
+    let opened = taken.assemble(&facts, &beginnings, &stop, |assignments, _events| {
+        Ok(Started { source: None, lookout: None, feeds: topic.feeds(assignments, workers) })
+    });
     opened.unwrap().run(&stop, &mut |_| {}).unwrap()
 }
 

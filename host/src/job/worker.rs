@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use speed_layer_core::records::Records;
-use speed_layer_kafka::{PollLimits, Position};
+use speed_layer_kafka::{Assignment, PollLimits, Position, SourceError};
 use speed_layer_store::fail_point;
 
 use super::Event;
@@ -31,8 +31,8 @@ const SIDE_BYTES_MAX: usize = 64 << 20;
 pub enum Command {
     /// Hand over, then wait.
     Cut,
-    /// Go on in this epoch.
-    Resume(Arc<EpochContext>),
+    /// Go on in this epoch, and read these partitions from these places.
+    Resume(Arc<EpochContext>, Vec<Assignment>),
 }
 
 /// What a worker says.
@@ -41,6 +41,8 @@ pub enum Report {
     Cut(Box<CutReport>),
     /// Something that may call for a trigger; said once an epoch each.
     Has(Occasion),
+    /// A partition gives nothing any more, until it is assigned again.
+    Lost(i32, SourceError),
     Failed(anyhow::Error),
 }
 
@@ -99,12 +101,12 @@ impl<F: RecordFeed> Worker<F> {
         loop {
             match self.commands.try_recv() {
                 Ok(Command::Cut) => {
-                    if !self.hand_over() {
+                    if !self.hand_over()? {
                         return Ok(());
                     }
                     said = Said::default();
                 }
-                Ok(Command::Resume(epoch)) => self.epoch = epoch,
+                Ok(Command::Resume(epoch, assignments)) => self.resume(epoch, &assignments)?,
                 Err(TryRecvError::Empty) => {}
                 Err(TryRecvError::Disconnected) => return Ok(()),
             }
@@ -134,6 +136,9 @@ impl<F: RecordFeed> Worker<F> {
         }
         let limits = PollLimits { rows_max, bytes_max: BATCH_BYTES_MAX, timeout_ms: POLL_TIMEOUT_MS };
         let outcome = self.feed.poll(records, &limits)?;
+        for loss in self.feed.take_losses() {
+            self.say(Report::Lost(loss.lost_partition().unwrap_or(-1), loss));
+        }
         self.shared.budget.give_back(rows_max - outcome.records);
         if outcome.records == 0 {
             return Ok(None);
@@ -153,17 +158,22 @@ impl<F: RecordFeed> Worker<F> {
     }
 
     /// Gives the partial results away and waits for the next epoch; false when there is none.
-    fn hand_over(&mut self) -> bool {
+    fn hand_over(&mut self) -> anyhow::Result<bool> {
         fail_point("cut.before_hand_over");
         let report = CutReport { partial: self.chain.cut(), positions: self.feed.positions() };
         self.say(Report::Cut(Box::new(report)));
         while let Ok(command) = self.commands.recv() {
-            if let Command::Resume(epoch) = command {
-                self.epoch = epoch;
-                return true;
+            if let Command::Resume(epoch, assignments) = command {
+                self.resume(epoch, &assignments)?;
+                return Ok(true);
             }
         }
-        false
+        Ok(false)
+    }
+
+    fn resume(&mut self, epoch: Arc<EpochContext>, assignments: &[Assignment]) -> anyhow::Result<()> {
+        self.epoch = epoch;
+        assignments.iter().try_for_each(|assignment| self.feed.assign(assignment))
     }
 
     fn say(&self, report: Report) {

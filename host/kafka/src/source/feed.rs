@@ -41,6 +41,9 @@ pub struct Feed {
     /// By partition number: its index in `tracked`.
     slots: Vec<usize>,
     wants_headers: bool,
+    losses: Vec<SourceError>,
+    /// Partitions taken on while running that have not been heard yet.
+    unheard: usize,
 }
 
 impl Feed {
@@ -50,14 +53,53 @@ impl Feed {
         assignments: impl Iterator<Item = &'a Assignment>,
         wants_headers: bool,
     ) -> Self {
-        let tracked: Vec<_> = assignments.map(Tracked::new).collect();
-        let mut slots = Vec::new();
-        for (slot, entry) in tracked.iter().enumerate() {
-            let partition = entry.position.partition as usize;
-            slots.resize(slots.len().max(partition + 1), usize::MAX);
-            slots[partition] = slot;
+        let mut feed = Self {
+            batch: MessageBatch::new(queue),
+            shared,
+            tracked: Vec::new(),
+            slots: Vec::new(),
+            wants_headers,
+            losses: Vec::new(),
+            unheard: 0,
+        };
+        assignments.for_each(|assignment| feed.track(assignment));
+        feed
+    }
+
+    /// Notes a partition's place in place of any that it had.
+    fn track(&mut self, assignment: &Assignment) {
+        let partition = assignment.partition as usize;
+        self.slots.resize(self.slots.len().max(partition + 1), usize::MAX);
+        match self.tracked.get_mut(self.slots[partition]) {
+            Some(tracked) => *tracked = Tracked::new(assignment),
+            None => {
+                self.slots[partition] = self.tracked.len();
+                self.tracked.push(Tracked::new(assignment));
+            }
         }
-        Self { batch: MessageBatch::new(queue), shared, tracked, slots, wants_headers }
+    }
+
+    /// Takes on a partition, or reads one of its own again from another start. Messages of
+    /// its former life that are on their way are not given out.
+    ///
+    /// # Errors
+    /// When the client refuses it.
+    pub fn assign(&mut self, assignment: &Assignment) -> Result<(), SourceError> {
+        let slot = self.slots.get(assignment.partition as usize);
+        let is_known = slot.is_some_and(|slot| *slot < self.tracked.len());
+        if is_known {
+            self.shared.unassign(assignment.partition)?;
+            self.batch.forget(assignment.partition);
+        }
+        self.track(assignment);
+        self.unheard = self.tracked.len();
+        self.shared.assign_more(assignment, self.batch.queue())
+    }
+
+    /// What partitions have lost since this was asked before. They give nothing until they
+    /// are assigned again.
+    pub fn take_losses(&mut self) -> Vec<SourceError> {
+        std::mem::take(&mut self.losses)
     }
 
     /// Empties `records` and fills it with what has arrived, waiting up to the limit when
@@ -66,11 +108,13 @@ impl Feed {
     ///
     /// # Errors
     /// What retrying cannot cure: see `SourceError`. Records that came before it are given
-    /// out first.
+    /// out first. A partition whose records are gone is no error of the feed: `take_losses`
+    /// tells of it.
     pub fn poll(&mut self, records: &mut Records, limits: &PollLimits) -> Result<PollOutcome, SourceError> {
         records.clear();
         records.headers = if self.wants_headers { records.headers.take().or_else(new_headers) } else { None };
         self.shared.serve_events()?;
+        self.keep_forwarded();
         let mut outcome = PollOutcome::default();
         let mut timeout_ms = limits.timeout_ms;
         while self.batch.refill(timeout_ms) > 0 {
@@ -84,6 +128,20 @@ impl Feed {
         }
         outcome.records = records.len();
         Ok(outcome)
+    }
+
+    /// Stopping a partition clears, at some later moment, where its messages go to; so one
+    /// that is read again is directed here until it is heard.
+    fn keep_forwarded(&mut self) {
+        if self.unheard == 0 {
+            return;
+        }
+        self.unheard = 0;
+        for tracked in self.tracked.iter().filter(|tracked| !tracked.is_heard) {
+            // A partition that the client does not know is reported by its own error.
+            let _ = self.shared.direct(tracked.position.partition, self.batch.queue());
+            self.unheard += 1;
+        }
     }
 
     /// Where this feed's partitions stand, after all that polls gave out.
@@ -129,7 +187,13 @@ impl Feed {
                 continue;
             };
             let reached_bound = match message.error() {
-                Some(code) => hear(tracked, code, &message, &self.shared)?,
+                Some(code) => match hear(tracked, code, &message, &self.shared) {
+                    Err(error) if error.lost_partition().is_some() => {
+                        self.losses.push(error);
+                        false
+                    }
+                    heard => heard?,
+                },
                 None => match tracked.fate(message.offset()) {
                     Fate::Repeated => false,
                     Fate::BeyondBound => tracked.end_heard(message.offset()),
@@ -158,6 +222,7 @@ fn hear(
     shared: &Shared,
 ) -> Result<bool, SourceError> {
     if code == RDKafkaErrorCode::PartitionEOF {
+        tracked.is_heard = true;
         return Ok(tracked.end_heard(message.offset()));
     }
     let reason = shared.redact(&message.error_text());

@@ -77,6 +77,9 @@ pub fn read_to_end(feeds: &mut [Feed], limits: &PollLimits) -> Result<Values, So
         assert!(began.elapsed() < PATIENCE, "not at the end in time: {values:?}");
         for feed in feeds.iter_mut() {
             feed.poll(&mut records, limits)?;
+            if let Some(loss) = feed.take_losses().pop() {
+                return Err(loss);
+            }
             assert!(records.len() <= limits.rows_max, "{} rows", records.len());
             collect(&records, &mut values);
         }

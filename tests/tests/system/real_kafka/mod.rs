@@ -1,6 +1,8 @@
 //! Tests with a broker.
 
+mod brokers_away;
 mod checkpoints;
+mod compacted;
 mod dead_letters;
 mod disk_faults;
 mod full_disk;
@@ -16,7 +18,9 @@ mod results;
 mod sided;
 mod sync_order;
 mod the_broker;
+mod topic_changes;
 mod transactions;
+mod truncated;
 
 use speed_layer_tests::job::LIMIT;
 

@@ -1,0 +1,1 @@
+//! Compacted topics: offsets have gaps, at the end too, and that is normal.
