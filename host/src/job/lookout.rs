@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use chrono::{DateTime, SecondsFormat, Utc};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use speed_layer_kafka::{Broker, BrokerError, TopicFacts};
 use tracing::{info, warn};
 
-use super::Event;
+use super::{Event, PARTING};
 use crate::config::SourceSpec;
 
 /// How often a broken connection is noticed, and brokers that are away are asked again.
@@ -34,11 +34,28 @@ pub enum Seen {
     Missing(BrokerError),
 }
 
-/// The job's end of it. The thread ends when this is dropped.
+/// The job's end of it. When this is dropped the thread ends; it is waited for a little,
+/// for it may be asking brokers that are away.
 #[derive(Debug)]
 pub struct Lookout {
     asked: Arc<AtomicU64>,
-    wake: Sender<()>,
+    orders: Sender<Order>,
+    /// Disconnected when the thread is gone.
+    end: Receiver<()>,
+}
+
+#[derive(Debug)]
+enum Order {
+    Look,
+    End,
+}
+
+impl Drop for Lookout {
+    fn drop(&mut self) {
+        // Whether it is gone or still asks, nothing is left to do.
+        let _ = self.orders.send(Order::End);
+        let _ = self.end.recv_timeout(PARTING);
+    }
 }
 
 impl Lookout {
@@ -47,7 +64,8 @@ impl Lookout {
     /// # Errors
     /// When no thread can be started.
     pub fn start(broker: Broker, source: &SourceSpec, events: Sender<Event>) -> anyhow::Result<Self> {
-        let (wake, wakes) = unbounded();
+        let (order, orders) = unbounded();
+        let (alive, end) = bounded(0);
         let asked = Arc::new(AtomicU64::new(0));
         let watch = Watch {
             broker,
@@ -55,21 +73,23 @@ impl Lookout {
             brokers: source.brokers.clone(),
             refresh: Duration::from_millis(source.metadata_refresh_ms),
             events,
-            wakes,
+            orders,
             asked: Arc::clone(&asked),
             away_since: None,
             missing_since: None,
         };
         let thread = thread::Builder::new().name("lookout".to_owned());
-        thread.spawn(move || watch.run()).context("the thread that looks at the topic cannot be started")?;
-        Ok(Self { asked, wake })
+        thread
+            .spawn(move || watch.run(alive))
+            .context("the thread that looks at the topic cannot be started")?;
+        Ok(Self { asked, orders: order, end })
     }
 
     /// Has the topic looked at now.
     pub fn look_now(&self) {
         self.asked.fetch_add(1, Ordering::SeqCst);
         // A thread that is gone has no job to look for.
-        let _ = self.wake.send(());
+        let _ = self.orders.send(Order::Look);
     }
 
     /// How often `look_now` was called.
@@ -84,17 +104,19 @@ struct Watch {
     brokers: String,
     refresh: Duration,
     events: Sender<Event>,
-    wakes: Receiver<()>,
+    orders: Receiver<Order>,
     asked: Arc<AtomicU64>,
     away_since: Option<DateTime<Utc>>,
     missing_since: Option<Instant>,
 }
 
 impl Watch {
-    fn run(mut self) {
+    fn run(mut self, alive: Sender<()>) {
         while self.wait() {
             self.look();
         }
+        drop(self);
+        drop(alive);
     }
 
     /// Waits until the next look is due; false when the job is over.
@@ -103,9 +125,9 @@ impl Watch {
         let due = Instant::now() + if is_troubled { GLANCE } else { self.refresh };
         loop {
             let left = due.saturating_duration_since(Instant::now());
-            match self.wakes.recv_timeout(left.min(GLANCE)) {
-                Ok(()) => return true,
-                Err(RecvTimeoutError::Disconnected) => return false,
+            match self.orders.recv_timeout(left.min(GLANCE)) {
+                Ok(Order::Look) => return true,
+                Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => return false,
                 Err(RecvTimeoutError::Timeout) => {}
             }
             let broken = self.broker.lost_connection();

@@ -30,10 +30,11 @@ mod tests;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::Context;
-use crossbeam_channel::Sender;
-use speed_layer_kafka::BrokerError;
+use crossbeam_channel::{Sender, bounded};
+use speed_layer_kafka::{BrokerError, Source};
 use speed_layer_store::PosixStore;
 use speed_layer_store::layer::FileLayer;
 use tracing::info;
@@ -47,6 +48,9 @@ use feed::RecordFeed;
 use lookout::Seen;
 use open::Opened;
 use worker::{Command, Report, Worker};
+
+/// How long an end waits for clients to part from brokers that may be away.
+const PARTING: Duration = Duration::from_secs(3);
 
 /// What the coordinator hears.
 #[derive(Debug)]
@@ -120,6 +124,20 @@ fn spawn<F: RecordFeed + 'static>(worker: Worker<F>) -> anyhow::Result<thread::J
         .context("a worker's thread cannot be started")
 }
 
+/// Closes the client, which waits for answers about the group's offsets. They come late, if
+/// at all, from brokers that are away, and nothing rests on them.
+fn part(source: Source) {
+    let (alive, end) = bounded::<()>(0);
+    let closing = thread::Builder::new().name("closing".to_owned()).spawn(move || {
+        drop(source);
+        drop(alive);
+    });
+    if closing.is_ok() {
+        // Gone or not, the end has come.
+        let _ = end.recv_timeout(PARTING);
+    }
+}
+
 impl<F: RecordFeed + 'static, L: FileLayer + Send + 'static> Opened<'_, F, L> {
     fn run(self, stop: &StopHandle, on_commit: &mut dyn FnMut(&Progress)) -> anyhow::Result<Summary> {
         let Self {
@@ -165,6 +183,9 @@ impl<F: RecordFeed + 'static, L: FileLayer + Send + 'static> Opened<'_, F, L> {
         for thread in threads {
             // A worker's panic is caught and reported inside its thread.
             let _ = thread.join();
+        }
+        if let Some(source) = source {
+            part(source);
         }
         outcome?;
         let summary = Summary {
