@@ -36,13 +36,6 @@ pub struct Revision {
     pub failure: Option<anyhow::Error>,
 }
 
-impl Revision {
-    /// Whether a checkpoint has to say so.
-    pub fn is_change(&self) -> bool {
-        !self.assignments.is_empty() || !self.gaps.is_empty()
-    }
-}
-
 impl TopicChanges {
     pub fn new(source: &SourceSpec, takes_new: bool, lookout: Option<Lookout>) -> Self {
         Self { source: source.clone(), takes_new, lookout, lost: BTreeMap::new(), seen: None }

@@ -24,8 +24,9 @@ use crate::stages::{AggregateClock, EpochContext, Partial, Side, SideRow, Sides}
 
 /// Carries out the commits of a job.
 pub trait EpochCommit {
-    /// Whether anything was ever committed for the job.
-    fn has_checkpoint(&self) -> bool;
+    /// Whether a commit is due even without records: there was none yet, or none since
+    /// records were found lost.
+    fn has_news(&self) -> bool;
 
     /// Records that are not and will not be read; every later commit and file says so.
     fn note_gaps(&mut self, gaps: Vec<Gap>);
@@ -63,6 +64,8 @@ pub struct Commits<S: CommitStore> {
     pub aggregates: Vec<AggregateCommit>,
     pub stages: Vec<StageUse>,
     pub gaps: Vec<Gap>,
+    /// How many of them are in a checkpoint.
+    pub gaps_committed: usize,
     pub bounds_skew_ms: i64,
     /// What this process has committed.
     pub account: Account,
@@ -80,8 +83,8 @@ pub struct AggregateCommit {
 }
 
 impl<S: CommitStore<Chain: Send + 'static>> EpochCommit for Commits<S> {
-    fn has_checkpoint(&self) -> bool {
-        self.committer.epoch() > Epoch::default().next()
+    fn has_news(&self) -> bool {
+        self.committer.epoch() <= Epoch::default().next() || self.gaps.len() > self.gaps_committed
     }
 
     fn note_gaps(&mut self, gaps: Vec<Gap>) {
@@ -123,6 +126,7 @@ impl<S: CommitStore<Chain: Send + 'static>> EpochCommit for Commits<S> {
         let (kind, states) = self.states(&changed).context("the open windows cannot be written down")?;
         let progress = self.progress(epoch, clocks, partitions);
         let committed = self.committer.commit(PendingCommit { progress, kind, states, files })?;
+        self.gaps_committed = self.gaps.len();
         self.snapshots.begin_due(&mut self.committer)?;
         self.account.add(&account);
         self.windows_out += windows;

@@ -97,10 +97,11 @@ impl Coordinator<'_> {
             if revision.failure.is_some() {
                 cut = Cut::Last;
             }
+            self.commits.note_gaps(revision.gaps);
             let clocks = self.closing();
             let finished = Arc::clone(&self.epoch);
-            let is_worth_it = revision.is_change() || self.is_worth_committing(&reports, &clocks);
-            self.commits.note_gaps(revision.gaps);
+            let has_begun_anew = !revision.assignments.is_empty();
+            let is_worth_it = has_begun_anew || self.is_worth_committing(&reports, &clocks);
             self.epoch = Arc::new(EpochContext {
                 epoch: finished.epoch + u64::from(is_worth_it),
                 epoch_began_ms: now_ms,
@@ -243,7 +244,7 @@ impl Coordinator<'_> {
     /// The first cut of a job always is: from then on its checkpoint says where it begins.
     fn is_worth_committing(&self, reports: &[CutReport], clocks: &[AggregateClock]) -> bool {
         let has_records = reports.iter().any(|report| report.partial.account.records_in > 0);
-        has_records || *clocks != self.epoch.aggregates || !self.commits.has_checkpoint()
+        has_records || *clocks != self.epoch.aggregates || self.commits.has_news()
     }
 
     fn resume(&self, assignments: &[Assignment]) -> anyhow::Result<()> {

@@ -193,6 +193,7 @@ impl<'a, L: FileLayer> Taken<'a, L> {
         let (spec, checkpoint) = (self.spec, self.checkpoint.as_ref());
         let from = marks(&spec.source.topic, beginnings);
         let mut gaps = checkpoint.map(|of| of.manifest.progress.gaps.clone()).unwrap_or_default();
+        let gaps_committed = gaps.len();
         gaps.extend(beginnings.gaps.iter().cloned());
         let aggregates = self.plan.aggregates.iter().map(|plan| aggregate_commit(plan, checkpoint, &from));
         Ok(Commits {
@@ -200,6 +201,7 @@ impl<'a, L: FileLayer> Taken<'a, L> {
             aggregates: aggregates.collect::<anyhow::Result<_>>()?,
             stages: stored::stage_histories(&self.plan, checkpoint, &from),
             gaps,
+            gaps_committed,
             bounds_skew_ms: spec.clock.max_future_skew_ms,
             account: Account::new(spec.aggregates.iter().map(|aggregate| aggregate.name.as_str())),
             windows_out: 0,
