@@ -254,6 +254,12 @@ unsafe fn id_text(id: *const rd::rd_kafka_Uuid_t) -> Option<String> {
 /// The entry is valid.
 unsafe fn listed(entry: &rd::rd_kafka_topic_partition_t) -> Result<ListedOffset, Told> {
     told(entry.err, || format!("partition {}: {}", entry.partition, RDKafkaErrorCode::from(entry.err)))?;
+    // librdkafka leaves a partition as it was asked for, without an error, where the broker that
+    // leads it broke the connection while the others answered.
+    if entry.offset == rd::RD_KAFKA_OFFSET_INVALID as i64 {
+        let reason = format!("partition {}: its broker gave no answer", entry.partition);
+        return Err(Told { code: RDKafkaErrorCode::NetworkException, reason });
+    }
     // SAFETY: by the caller's promise.
     let leader_epoch = unsafe { rd::rd_kafka_topic_partition_get_leader_epoch(entry) };
     Ok(ListedOffset { partition: entry.partition, offset: entry.offset, leader_epoch })

@@ -42,7 +42,14 @@ pub enum BrokerError {
     #[error(
         "{what} of the topic {topic} failed at {brokers} ({reason}); try again, or look at the broker's log"
     )]
-    Request { what: &'static str, topic: String, brokers: String, reason: String },
+    Request {
+        what: &'static str,
+        topic: String,
+        brokers: String,
+        /// The cluster is about to change: asked again it may well answer.
+        may_pass: bool,
+        reason: String,
+    },
     #[error(transparent)]
     Config(#[from] ConfigError),
 }
@@ -185,6 +192,27 @@ pub(crate) fn is_of_connection(code: RDKafkaErrorCode) -> bool {
             | RDKafkaErrorCode::AllBrokersDown
             | RDKafkaErrorCode::Resolve
             | RDKafkaErrorCode::OperationTimedOut
+    )
+}
+
+/// Answers of a cluster that is electing, starting or moving something.
+pub(crate) fn is_passing(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Code::LeaderNotAvailable
+            | Code::NotLeaderForPartition
+            | Code::ReplicaNotAvailable
+            | Code::BrokerNotAvailable
+            | Code::NotController
+            | Code::RequestTimedOut
+            | Code::NetworkException
+            | Code::KafkaStorageError
+            | Code::OffsetNotAvailable
+            | Code::FencedLeaderEpoch
+            | Code::UnknownLeaderEpoch
+            | Code::PreferredLeaderNotAvailable
+            | Code::ThrottlingQuotaExceeded
     )
 }
 

@@ -14,7 +14,7 @@ use crate::admin_ffi::{self, Asked, ListedOffset};
 use crate::config::Connection;
 use crate::consume_ffi::Client;
 use crate::context::{Context, Told};
-use crate::error::{BrokerError, ConfigError, is_authentication, is_of_connection};
+use crate::error::{BrokerError, ConfigError, is_authentication, is_of_connection, is_passing};
 
 /// How long a broker is waited for by default.
 pub const ANSWER_TIMEOUT_MS: u64 = 10_000;
@@ -72,6 +72,23 @@ impl Broker {
     /// # Errors
     /// No broker, no such topic, no access: each its own.
     pub fn topic_facts(&self, topic: &str) -> Result<TopicFacts, BrokerError> {
+        self.until_passed(|| self.topic_facts_now(topic))
+    }
+
+    /// Asks again while the answer is one that may pass, for as long as a question may take.
+    fn until_passed<T>(&self, ask: impl Fn() -> Result<T, BrokerError>) -> Result<T, BrokerError> {
+        let began = Instant::now();
+        loop {
+            match ask() {
+                Err(BrokerError::Request { may_pass: true, .. })
+                    if began.elapsed() < Duration::from_millis(self.timeout_ms) => {}
+                answer => return answer,
+            }
+            self.serve_events(LOOK_AGAIN);
+        }
+    }
+
+    fn topic_facts_now(&self, topic: &str) -> Result<TopicFacts, BrokerError> {
         let name = self.name(topic)?;
         let (numbers, id) = self.describe(topic, &name)?;
         let starts = self.ask(topic, &name, &numbers, Asked::LogStart)?;
@@ -124,7 +141,8 @@ impl Broker {
         timestamp_ms: i64,
     ) -> Result<Vec<(i32, Option<i64>)>, BrokerError> {
         let name = self.name(topic)?;
-        let listed = self.ask(topic, &name, partitions, Asked::TimestampMs(timestamp_ms))?;
+        let asked = Asked::TimestampMs(timestamp_ms);
+        let listed = self.until_passed(|| self.ask(topic, &name, partitions, asked))?;
         Ok(listed.iter().map(|at| (at.partition, Some(at.offset).filter(|offset| *offset >= 0))).collect())
     }
 
@@ -224,7 +242,7 @@ impl Broker {
                 timeout_ms: self.timeout_ms,
                 reason: cause.map_or(reason, |cause| cause.reason),
             },
-            _ => BrokerError::Request { what, topic, brokers, reason },
+            (code, _) => BrokerError::Request { what, topic, brokers, may_pass: is_passing(code), reason },
         }
     }
 }
