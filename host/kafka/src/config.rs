@@ -56,6 +56,8 @@ const CONSUMER_DEFAULTS: &[(&str, &str)] = &[
     ("reconnect.backoff.max.ms", "2000"),
 ];
 
+const FACTS_DEFAULTS: &[(&str, &str)] = &[("reconnect.backoff.max.ms", "2000")];
+
 const PRODUCER_FIXED: &[(&str, &str)] = &[("acks", "all"), ("enable.idempotence", "true")];
 
 const PRODUCER_DEFAULTS: &[(&str, &str)] = &[
@@ -99,7 +101,7 @@ impl Connection {
 
     /// For questions only: no group, nothing consumed.
     pub(crate) fn for_facts(&self) -> ClientConfig {
-        self.build(&[], CONSUMER_FIXED)
+        self.build(FACTS_DEFAULTS, CONSUMER_FIXED)
     }
 
     /// For one source whose records arrive in `queues` queues.

@@ -80,3 +80,22 @@ fn records_that_cannot_be_delivered_are_counted_with_the_first_reason() {
     let text = producer.finish().expect_err("no broker").to_string();
     assert!(text.contains("1 of 1 records") && text.contains("any"), "{text}");
 }
+
+/// librdkafka gives the partitions of a broker that broke the connection no error and no offset.
+#[test]
+fn offsets_that_a_broker_did_not_tell_are_asked_for_again() {
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+    let cluster = MockCluster::new(2).expect("ports are free");
+    cluster.create_topic("broken", 4, 2).expect("a new name");
+    let soon = ("reconnect.backoff.max.ms".to_owned(), "100".to_owned());
+    let connection = Connection::new(&cluster.bootstrap_servers(), [soon]).expect("valid");
+    let broker = Broker::new(&connection, PATIENCE).expect("client");
+    for broken in 1..5 {
+        let answers = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR__TRANSPORT; broken];
+        cluster.request_errors(RDKafkaApiKey::ListOffsets, &answers);
+        let facts = broker.topic_facts("broken").expect("it is asked again");
+        let whole = |one: &speed_layer_kafka::PartitionFacts| (one.log_start, one.last_stable) == (0, 0);
+        assert!(facts.partitions.len() == 4 && facts.partitions.iter().all(whole), "{facts:?}");
+    }
+}
