@@ -42,8 +42,6 @@ pub struct Feed {
     slots: Vec<usize>,
     wants_headers: bool,
     losses: Vec<SourceError>,
-    /// Partitions taken on while running that have not been heard yet.
-    unheard: usize,
 }
 
 impl Feed {
@@ -60,7 +58,6 @@ impl Feed {
             slots: Vec::new(),
             wants_headers,
             losses: Vec::new(),
-            unheard: 0,
         };
         assignments.for_each(|assignment| feed.track(assignment));
         feed
@@ -92,7 +89,6 @@ impl Feed {
             self.batch.forget(assignment.partition);
         }
         self.track(assignment);
-        self.unheard = self.tracked.len();
         self.shared.assign_more(assignment, self.batch.queue())
     }
 
@@ -114,7 +110,6 @@ impl Feed {
         records.clear();
         records.headers = if self.wants_headers { records.headers.take().or_else(new_headers) } else { None };
         self.shared.serve_events()?;
-        self.keep_forwarded();
         let mut outcome = PollOutcome::default();
         let mut timeout_ms = limits.timeout_ms;
         while self.batch.refill(timeout_ms) > 0 {
@@ -128,20 +123,6 @@ impl Feed {
         }
         outcome.records = records.len();
         Ok(outcome)
-    }
-
-    /// Stopping a partition clears, at some later moment, where its messages go to; so one
-    /// that is read again is directed here until it is heard.
-    fn keep_forwarded(&mut self) {
-        if self.unheard == 0 {
-            return;
-        }
-        self.unheard = 0;
-        for tracked in self.tracked.iter().filter(|tracked| !tracked.is_heard) {
-            // A partition that the client does not know is reported by its own error.
-            let _ = self.shared.direct(tracked.position.partition, self.batch.queue());
-            self.unheard += 1;
-        }
     }
 
     /// Where this feed's partitions stand, after all that polls gave out.
@@ -222,7 +203,6 @@ fn hear(
     shared: &Shared,
 ) -> Result<bool, SourceError> {
     if code == RDKafkaErrorCode::PartitionEOF {
-        tracked.is_heard = true;
         return Ok(tracked.end_heard(message.offset()));
     }
     let reason = shared.redact(&message.error_text());

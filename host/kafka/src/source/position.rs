@@ -37,8 +37,6 @@ pub(super) enum Fate {
 pub(super) struct Tracked {
     pub position: Position,
     bound: Option<i64>,
-    /// A record or its end has come since it was assigned.
-    pub is_heard: bool,
 }
 
 impl Tracked {
@@ -50,7 +48,7 @@ impl Tracked {
             at_end: assignment.end_offset.is_some_and(|end| assignment.start_offset >= end),
             high_watermark: None,
         };
-        Self { position, bound: assignment.end_offset, is_heard: false }
+        Self { position, bound: assignment.end_offset }
     }
 
     pub(super) fn fate(&self, offset: i64) -> Fate {
@@ -65,7 +63,6 @@ impl Tracked {
 
     /// Notes that the record was given out; true when that reached the bound.
     pub(super) fn given_out(&mut self, offset: i64, leader_epoch: i32) -> bool {
-        self.is_heard = true;
         self.position.leader_epoch = Some(leader_epoch).filter(|epoch| *epoch >= 0);
         self.advance(offset + 1)
     }
