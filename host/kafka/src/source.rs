@@ -166,9 +166,9 @@ impl Shared {
         assignment: &Assignment,
         queue: &WorkerQueue,
     ) -> Result<(), SourceError> {
-        // Else the client learns of a new partition minutes later; should this fail, the
-        // partition is reported as gone, and tried again. It also lets an `unassign` come to its
-        // end: that clears where a partition's messages go, on the thread that answers this.
+        // A round trip through the client's own thread: an `unassign` before it has come to its
+        // end, which clears where a partition's messages go, and partitions that are new are known.
+        // Should it fail, a partition that is not known is reported as gone, and tried again.
         let _ = self.client.fetch_metadata(Some(&self.topic), METADATA_TIMEOUT);
         self.direct(assignment.partition, queue)?;
         consume_ffi::assign_more(&self.client, &self.topic_c, Start::of(assignment))

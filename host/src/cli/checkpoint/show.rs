@@ -191,11 +191,7 @@ fn partition_lines(text: &mut String, of: &Value) {
 fn gap_line(text: &mut String, of: &Value) {
     let [topic, partition, from, to, reason] =
         ["topic", "partition", "from", "to", "reason"].map(|name| plain(&of[name]));
-    line(
-        text,
-        "gap",
-        &format!("{topic} partition {partition}, offsets {from} to {to} not included: {reason}"),
-    );
+    line(text, "gap", &format!("{topic} partition {partition}, offsets {from} to {to}: {reason}"));
 }
 
 fn plugin_lines(text: &mut String, of: &Value) {
