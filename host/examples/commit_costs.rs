@@ -3,17 +3,18 @@
 //! made here. `cargo run --release --example commit_costs -- [COMMITS [FOLDER]]`
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde_json::json;
 use speed_layer::inside::{
-    Beginnings, EpochCommit, EpochContext, JobSpec, Opened, Plan, RecordFeed, RunFlags, StopHandle, Taken,
-    load, runtime, store,
+    Beginnings, EpochCommit, EpochContext, JobSpec, Opened, Planned, RecordFeed, RunFlags, Started,
+    StopHandle, load, store,
 };
 use speed_layer_core::records::{Records, TimestampKind};
-use speed_layer_kafka::{PartitionFacts, PollLimits, PollOutcome, Position, TopicFacts};
+use speed_layer_kafka::{
+    Assignment, PartitionFacts, PollLimits, PollOutcome, Position, SourceError, TopicFacts,
+};
 
 /// Groups that every commit changes.
 const TOUCHED: usize = 1_000;
@@ -90,7 +91,6 @@ struct Job<'a> {
 impl<'a> Job<'a> {
     /// Back where it was, with plugins and all; ready for the first record.
     fn open(spec: &'a JobSpec) -> anyhow::Result<Self> {
-        let plan = Arc::new(Plan::make(&runtime(spec)?, spec)?);
         let all = PartitionFacts {
             partition: 0,
             log_start: 0,
@@ -99,9 +99,11 @@ impl<'a> Job<'a> {
             leader_epoch: None,
         };
         let facts = TopicFacts { topic: spec.source.topic.clone(), id: None, partitions: vec![all] };
-        let taken = Taken::take(spec, plan, store(spec)?)?;
+        let taken = Planned::of(spec, store(spec)?)?.take()?;
         let (beginnings, stop) = (Beginnings::at_log_start(&facts), StopHandle::default());
-        let opened = taken.assemble(&facts, &beginnings, &stop, |_| Ok((None, vec![NoFeed])))?;
+        let opened = taken.assemble(&facts, &beginnings, &stop, |_, _| {
+            Ok(Started { source: None, lookout: None, feeds: vec![NoFeed] })
+        })?;
         let epoch = EpochContext::clone(&opened.epoch);
         Ok(Self { opened, epoch, next_offset: 0 })
     }
@@ -116,7 +118,8 @@ impl<'a> Job<'a> {
         let partial = worker.chain.cut();
         let clocks = self.epoch.aggregates.clone();
         let began = Instant::now();
-        self.opened.commits.commit(&self.epoch, vec![partial], &clocks, &self.opened.partitions)?;
+        let folded = self.opened.commits.fold(&self.epoch, vec![partial], &clocks)?;
+        self.opened.commits.seal(&self.epoch, folded, &clocks, &self.opened.partitions)?;
         self.epoch.epoch += 1;
         Ok(began.elapsed())
     }
@@ -144,6 +147,14 @@ fn records(groups: &[usize], first_offset: i64) -> Records {
 struct NoFeed;
 
 impl RecordFeed for NoFeed {
+    fn assign(&mut self, _: &Assignment) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn take_losses(&mut self) -> Vec<SourceError> {
+        Vec::new()
+    }
+
     fn poll(&mut self, _: &mut Records, _: &PollLimits) -> anyhow::Result<PollOutcome> {
         Ok(PollOutcome { records: 0, moved: false })
     }

@@ -10,6 +10,7 @@
 
 pub mod cli;
 mod config;
+mod control;
 mod demo;
 mod job;
 mod logs;

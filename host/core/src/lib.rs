@@ -18,5 +18,6 @@ pub mod path;
 pub mod records;
 pub mod settings;
 pub mod state;
+pub mod swap;
 pub mod time;
 pub mod watermark;

@@ -37,7 +37,7 @@ pub(crate) struct Loaded {
     pub id: Arc<PluginId>,
     pub file: String,
     pub imports: Vec<String>,
-    pub component_bytes: u64,
+    pub component: Arc<[u8]>,
     pub limits: Limits,
     pub entry: Entry,
 }
@@ -80,7 +80,12 @@ impl Plugin {
 
     /// The size of its component.
     pub fn component_bytes(&self) -> u64 {
-        self.loaded.component_bytes
+        self.loaded.component.len() as u64
+    }
+
+    /// Its component, as it was loaded.
+    pub fn component(&self) -> &[u8] {
+        &self.loaded.component
     }
 
     /// Refuses a plugin that is not of the stage it is used for.

@@ -83,7 +83,7 @@ impl Runtime {
             id: Arc::new(PluginId { name, digest }),
             file,
             imports: surface.imports,
-            component_bytes: found,
+            component: bytes.into(),
             limits: self.limits.clone(),
             entry,
         }))

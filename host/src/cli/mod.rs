@@ -8,6 +8,7 @@ mod demo;
 mod plugin;
 mod produce;
 mod run;
+mod swap;
 
 use std::process::ExitCode;
 
@@ -44,7 +45,8 @@ const EXAMPLES: &str = "Examples:
       --transform ticker_time.wasm --aggregate ohlcv.wasm --output out/daily --checkpoint checkpoint
   host produce --brokers localhost:9092 --topic crypto-prices --from synthetic --count 100000
   host plugin inspect ohlcv.wasm
-  host checkpoint show checkpoint";
+  host checkpoint show checkpoint
+  host swap --checkpoint checkpoint --stage aggregate:daily ohlcv_upticks.wasm";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -55,6 +57,10 @@ enum Command {
     /// Look at a job's checkpoints, verify them, go back to an earlier one
     #[command(subcommand)]
     Checkpoint(checkpoint::CheckpointCommand),
+    /// Replace a plugin of a running job, with its open windows
+    Swap(swap::SwapArgs),
+    /// List the swaps of a job
+    Swaps(swap::SwapsArgs),
     /// Look at plugins and make them
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
@@ -91,6 +97,8 @@ impl Command {
             Self::Run(args) => run::run(*args),
             Self::Produce(args) => produce::run(&args),
             Self::Checkpoint(command) => checkpoint::run(command),
+            Self::Swap(args) => swap::run(&args),
+            Self::Swaps(args) => swap::list(&args),
             Self::Plugin(command) => plugin::run(command),
             Self::Demo(args) => demo::run(&args),
             Self::Completions(args) => completions::run(&args),

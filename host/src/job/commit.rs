@@ -2,13 +2,15 @@
 //! windows staged, and the whole sealed and published by the store's committer.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Context;
 use speed_layer_core::account::Account;
 use speed_layer_core::clock::ClockBounds;
 use speed_layer_core::commit::{
-    AggregateProgress, Codec, Epoch, Gap, Kind, OutputId, PluginUse, Progress, PublishEntry, StageUse,
-    kind_of,
+    AggregateProgress, Codec, Epoch, Gap, Kind, OffsetMark, OutputId, PluginUse, Progress, PublishEntry,
+    StageUse, kind_of,
 };
 use speed_layer_core::group::GroupTable;
 use speed_layer_store::fail_point;
@@ -19,7 +21,9 @@ use speed_layer_store::{CommitStore, Committer, Footer, PendingCommit, States};
 use super::open_windows::{Closed, OpenWindows};
 use super::partitions::Partitions;
 use super::snapshots::Snapshots;
+use super::stored;
 use crate::config::{AggregateSpec, Compression};
+use crate::plan::{AggregatePlan, Plan};
 use crate::stages::{AggregateClock, EpochContext, Partial, Side, SideRow, Sides};
 
 /// Carries out the commits of a job.
@@ -31,17 +35,71 @@ pub trait EpochCommit {
     /// Records that are not and will not be read; every later commit and file says so.
     fn note_gaps(&mut self, gaps: Vec<Gap>);
 
-    /// Commits one epoch; when it returns, all of it is durable and visible.
+    /// Merges an epoch's partial states into the open windows and finishes those that are
+    /// closed now. Nothing is written.
     ///
     /// # Errors
-    /// A plugin or the store failed, or the account does not add up. The process ends.
-    fn commit(
+    /// A plugin failed.
+    fn fold(
         &mut self,
         epoch: &EpochContext,
         partials: Vec<Partial>,
         clocks: &[AggregateClock],
+    ) -> anyhow::Result<Folded>;
+
+    /// Commits what was folded; when it returns, all of it is durable and visible.
+    ///
+    /// # Errors
+    /// The store failed, or the account does not add up. The process ends.
+    fn seal(
+        &mut self,
+        epoch: &EpochContext,
+        folded: Folded,
+        clocks: &[AggregateClock],
         partitions: &Partitions,
     ) -> anyhow::Result<Done>;
+
+    /// Goes on with the plugins of a swap, which take over the open windows; those before
+    /// are kept until [`Self::end_trial`].
+    ///
+    /// # Errors
+    /// An aggregate does not take them over. The trial is to be ended all the same.
+    fn begin_trial(&mut self, replacement: Replacement) -> anyhow::Result<()>;
+
+    /// Has every aggregate finish some open groups, for nothing.
+    ///
+    /// # Errors
+    /// A plugin failed.
+    fn try_finish(&mut self, epoch: &EpochContext) -> anyhow::Result<()>;
+
+    /// Keeps the plugins of the swap, or goes back to those before, with the open windows
+    /// as they were then.
+    fn end_trial(&mut self, keep: bool);
+}
+
+/// An epoch between its plugins' last call and its commit.
+pub struct Folded {
+    pub began: Instant,
+    account: Account,
+    sides: Sides,
+    closed: Vec<Closed>,
+    /// The workers' partial states, one list a worker.
+    changed: Vec<Vec<GroupTable>>,
+}
+
+/// What serves the job from a cut on, if it proves itself.
+pub struct Replacement {
+    pub plan: Arc<Plan>,
+    /// Opened, without windows yet; one an aggregate of the job.
+    pub aggregates: Vec<OpenWindows>,
+    /// The cut.
+    pub from: Vec<OffsetMark>,
+}
+
+/// What served the job before a trial.
+struct Before {
+    aggregates: Vec<AggregateCommit>,
+    stages: Vec<StageUse>,
 }
 
 /// What a commit did.
@@ -71,13 +129,15 @@ pub struct Commits<S: CommitStore> {
     pub account: Account,
     pub windows_out: u64,
     pub commits: u64,
+    before: Option<Before>,
+    /// The states are of another form than in the checkpoints before.
+    writes_all: bool,
 }
 
 /// One aggregate as its commits need it.
 pub struct AggregateCommit {
     pub spec: AggregateSpec,
     pub open: OpenWindows,
-    pub state_version: u32,
     /// Oldest first.
     pub plugins: Vec<PluginUse>,
 }
@@ -91,14 +151,13 @@ impl<S: CommitStore<Chain: Send + 'static>> EpochCommit for Commits<S> {
         self.gaps.extend(gaps);
     }
 
-    fn commit(
+    fn fold(
         &mut self,
         epoch: &EpochContext,
         partials: Vec<Partial>,
         clocks: &[AggregateClock],
-        partitions: &Partitions,
-    ) -> anyhow::Result<Done> {
-        self.snapshots.settle(&mut self.committer, false)?;
+    ) -> anyhow::Result<Folded> {
+        let began = Instant::now();
         let mut account = Account::new(self.aggregates.iter().map(|aggregate| aggregate.spec.name.as_str()));
         let mut sides = Sides::default();
         let mut changed = Vec::new();
@@ -111,13 +170,26 @@ impl<S: CommitStore<Chain: Send + 'static>> EpochCommit for Commits<S> {
             changed.push(partial.groups);
         }
         fail_point("commit.merged");
+        let close = |(index, clock): (usize, &AggregateClock)| {
+            self.aggregates[index].open.close(&epoch.for_aggregate(index), clock.closed_through_ms)
+        };
+        let closed = clocks.iter().enumerate().map(close).collect::<anyhow::Result<_>>()?;
+        Ok(Folded { began, account, sides, closed, changed })
+    }
+
+    fn seal(
+        &mut self,
+        epoch: &EpochContext,
+        folded: Folded,
+        clocks: &[AggregateClock],
+        partitions: &Partitions,
+    ) -> anyhow::Result<Done> {
+        self.snapshots.settle(&mut self.committer, false)?;
+        let Folded { mut account, sides, closed, changed, .. } = folded;
         let mut files = Vec::new();
-        let mut windows = 0;
+        let windows = closed.iter().map(Closed::rows).sum();
         let mut notes = DeadLetters::default();
-        for (index, clock) in clocks.iter().enumerate() {
-            let closed =
-                self.aggregates[index].open.close(&epoch.for_aggregate(index), clock.closed_through_ms)?;
-            windows += closed.rows();
+        for (index, (closed, clock)) in closed.into_iter().zip(clocks).enumerate() {
             account.groups_dead_lettered += self.note_groups(index, &closed, epoch, &mut notes);
             self.stage_windows(index, closed, epoch, clock, partitions, &mut files)?;
         }
@@ -127,6 +199,7 @@ impl<S: CommitStore<Chain: Send + 'static>> EpochCommit for Commits<S> {
         let progress = self.progress(epoch, clocks, partitions);
         let committed = self.committer.commit(PendingCommit { progress, kind, states, files })?;
         self.gaps_committed = self.gaps.len();
+        self.writes_all = false;
         self.snapshots.begin_due(&mut self.committer)?;
         self.account.add(&account);
         self.windows_out += windows;
@@ -139,9 +212,72 @@ impl<S: CommitStore<Chain: Send + 'static>> EpochCommit for Commits<S> {
             total_windows: self.windows_out,
         })
     }
+
+    fn begin_trial(&mut self, replacement: Replacement) -> anyhow::Result<()> {
+        let Replacement { plan, aggregates, from } = replacement;
+        let next = |(mut open, (plan, before)): (OpenWindows, (&AggregatePlan, &AggregateCommit))| {
+            let taken = open.take_over(&before.open);
+            let plugins = stored::history(before.plugins.clone(), &plan.plugin, &plan.config, &from);
+            taken.map(|()| AggregateCommit { spec: before.spec.clone(), open, plugins })
+        };
+        let pairs = aggregates.into_iter().zip(plan.aggregates.iter().zip(&self.aggregates));
+        let aggregates = pairs.map(next).collect::<anyhow::Result<Vec<_>>>()?;
+        let stages = stored::next_histories(&plan, &self.stages, &from);
+        self.before = Some(Before {
+            aggregates: std::mem::replace(&mut self.aggregates, aggregates),
+            stages: std::mem::replace(&mut self.stages, stages),
+        });
+        Ok(())
+    }
+
+    fn try_finish(&mut self, epoch: &EpochContext) -> anyhow::Result<()> {
+        let mut aggregates = self.aggregates.iter_mut().enumerate();
+        aggregates.try_for_each(|(index, aggregate)| aggregate.open.try_finish(&epoch.for_aggregate(index)))
+    }
+
+    fn end_trial(&mut self, keep: bool) {
+        match self.before.take() {
+            Some(_) if keep => self.writes_all = true,
+            Some(Before { aggregates, stages }) => (self.aggregates, self.stages) = (aggregates, stages),
+            None => {}
+        }
+    }
+}
+
+/// What the commits of a job begin with.
+pub struct Beginning<S: CommitStore> {
+    pub topic: String,
+    pub committer: Committer<S>,
+    pub aggregates: Vec<AggregateCommit>,
+    pub stages: Vec<StageUse>,
+    pub gaps: Vec<Gap>,
+    /// So many of them are in the checkpoint.
+    pub gaps_committed: usize,
+    pub bounds_skew_ms: i64,
 }
 
 impl<S: CommitStore> Commits<S> {
+    pub fn new(beginning: Beginning<S>) -> Self {
+        let Beginning { topic, committer, aggregates, stages, gaps, gaps_committed, bounds_skew_ms } =
+            beginning;
+        let account = Account::new(aggregates.iter().map(|aggregate| aggregate.spec.name.as_str()));
+        Self {
+            topic,
+            committer,
+            snapshots: Snapshots::default(),
+            aggregates,
+            stages,
+            gaps,
+            gaps_committed,
+            bounds_skew_ms,
+            account,
+            windows_out: 0,
+            commits: 0,
+            before: None,
+            writes_all: false,
+        }
+    }
+
     fn stage_windows(
         &mut self,
         index: usize,
@@ -265,7 +401,8 @@ impl<S: CommitStore> Commits<S> {
     fn states(&self, changed: &[Vec<GroupTable>]) -> anyhow::Result<(Kind, States)> {
         let open = self.aggregates.iter().map(|aggregate| aggregate.open.len()).sum();
         let touched = changed.iter().flatten().map(GroupTable::len).sum();
-        let kind = kind_of(open, touched, self.committer.chain());
+        let chain = self.committer.chain();
+        let kind = if self.writes_all { Kind::Full } else { kind_of(open, touched, chain) };
         let mut states = States::new();
         for (index, aggregate) in self.aggregates.iter().enumerate() {
             let stored = match kind {
@@ -311,7 +448,7 @@ impl<S: CommitStore> Commits<S> {
             delay_ms: spec.watermark_ms as i64,
             closed_through_ms: clock.closed_through_ms,
             withheld_until_ms: clock.withheld_until_ms,
-            state_version: aggregate.state_version,
+            state_version: aggregate.open.state_version,
             plugins: aggregate.plugins.clone(),
             windows: Vec::new(),
         }

@@ -15,13 +15,14 @@ use speed_layer_store::fail_point;
 use tracing::{debug, info, warn};
 
 use super::changes::TopicChanges;
-use super::commit::EpochCommit;
+use super::commit::{EpochCommit, Folded};
 use super::control::{Progress, StopHandle};
 use super::partitions::Partitions;
-use super::worker::{Command, CutReport, Occasion, Report, Shared};
+use super::swap::{Prepared, Trial};
+use super::worker::{Command, CutReport, Errand, Occasion, Report, Shared, Turn};
 use super::{Event, now_ms};
 use crate::config::Trigger;
-use crate::stages::{AggregateClock, EpochContext};
+use crate::stages::{AggregateClock, EpochContext, Partial};
 
 /// How often a job that commits as fast as it can looks at partitions that are silent.
 const QUIET_LOOK: Duration = Duration::from_secs(1);
@@ -41,6 +42,10 @@ pub struct Coordinator<'a> {
     pub stop: &'a StopHandle,
     pub on_commit: &'a mut dyn FnMut(&Progress),
     pub pulse: Pulse,
+    /// Waits for the next cut.
+    pub swap: Option<Box<Prepared>>,
+    /// On probation.
+    pub trial: Option<Trial>,
 }
 
 /// What the loop remembers between triggers.
@@ -90,7 +95,12 @@ impl Coordinator<'_> {
     pub fn run(&mut self) -> anyhow::Result<()> {
         loop {
             let mut cut = self.wait_for_trigger()?;
+            let cut_at = Instant::now();
             let reports = self.cut()?;
+            if let Some(trial) = self.trial.take() {
+                self.judge(trial, reports, cut_at)?;
+                continue;
+            }
             let now_ms = now_ms();
             self.note_positions(&reports, now_ms);
             let revision = self.topic.at_cut(&mut self.partitions)?;
@@ -102,16 +112,26 @@ impl Coordinator<'_> {
             let finished = Arc::clone(&self.epoch);
             let has_begun_anew = !revision.assignments.is_empty();
             let is_worth_it = has_begun_anew || self.is_worth_committing(&reports, &clocks);
-            self.epoch = Arc::new(EpochContext {
-                epoch: finished.epoch + u64::from(is_worth_it),
-                epoch_began_ms: now_ms,
-                aggregates: clocks.clone(),
-            });
-            if cut == Cut::Trigger {
-                self.resume(&revision.assignments)?;
+            self.begin_epoch(is_worth_it, now_ms, &clocks);
+            let swap = self.swap.take();
+            match (cut, swap) {
+                (Cut::Last, swap) => refuse_at_end(swap),
+                (Cut::Trigger, Some(mut swap)) => {
+                    self.resume(&revision.assignments, |worker| {
+                        swap.chains.get_mut(worker).and_then(Option::take).map(Turn::Swap)
+                    })?;
+                    self.trial = Some(Trial::begin(*swap, cut_at, self.partitions.marks()));
+                }
+                (Cut::Trigger, None) => self.resume(&revision.assignments, |_| None)?,
             }
             if is_worth_it {
-                self.commit(&finished, reports, &clocks)?;
+                let folded = self.commits.fold(&finished, partials(reports), &clocks)?;
+                self.commit(&finished, folded, &clocks)?;
+            }
+            if let Some(trial) = &mut self.trial
+                && let Some(replacement) = trial.take_replacement()
+            {
+                trial.failure = self.commits.begin_trial(replacement).err();
             }
             if cut == Cut::Last {
                 return revision.failure.map_or(Ok(()), Err);
@@ -119,17 +139,57 @@ impl Coordinator<'_> {
         }
     }
 
+    fn begin_epoch(&mut self, after_commit: bool, now_ms: i64, clocks: &[AggregateClock]) {
+        self.epoch = Arc::new(EpochContext {
+            epoch: self.epoch.epoch + u64::from(after_commit),
+            epoch_began_ms: now_ms,
+            aggregates: clocks.to_vec(),
+        });
+    }
+
+    /// Ends a probation: what the new stages made is folded in and the open windows can be
+    /// finished, or everything goes on from the cut as if they had never been.
+    fn judge(&mut self, trial: Trial, reports: Vec<CutReport>, cut_at: Instant) -> anyhow::Result<()> {
+        let now_ms = now_ms();
+        let (before, finished) = (self.partitions.clone(), Arc::clone(&self.epoch));
+        self.note_positions(&reports, now_ms);
+        let clocks = self.closing();
+        let outcome = match trial.failure {
+            Some(error) => Err(error),
+            None => self.commits.fold(&finished, partials(reports), &clocks),
+        };
+        match outcome.and_then(|folded| self.commits.try_finish(&finished).map(|()| folded)) {
+            Ok(folded) => {
+                self.commits.end_trial(true);
+                self.begin_epoch(true, now_ms, &clocks);
+                self.resume(&[], |_| Some(Turn::Promote))?;
+                let pause = trial.pause + cut_at.elapsed();
+                self.commit(&finished, folded, &clocks)?;
+                trial.reply.swapped(finished.epoch, &trial.from, pause);
+            }
+            Err(error) => {
+                self.commits.end_trial(false);
+                self.partitions = before;
+                self.resume(&[], |_| Some(Turn::Revert))?;
+                warn!("a swap was rolled back: {error:#}");
+                trial.reply.rolled_back(&error);
+            }
+        }
+        Ok(())
+    }
+
     fn wait_for_trigger(&mut self) -> anyhow::Result<Cut> {
-        let due = self.next_due();
+        let judged_at = self.trial.as_ref().map(|trial| trial.deadline);
+        let due = judged_at.or_else(|| self.next_due());
         loop {
-            if self.stop.is_asked() {
-                return Ok(Cut::Last);
-            }
-            if self.topic.is_pressing(&self.partitions) {
-                return Ok(Cut::Trigger);
-            }
-            if self.trigger.is_bounded() && self.at_end_everywhere() {
-                return Ok(Cut::Last);
+            let is_over = self.stop.is_asked() || self.trigger.is_bounded() && self.at_end_everywhere();
+            let is_pressing = self.topic.is_pressing(&self.partitions);
+            match &self.trial {
+                Some(trial) if is_over || is_pressing || trial.failure.is_some() => return Ok(Cut::Trigger),
+                None if self.stop.is_asked() => return Ok(Cut::Last),
+                None if is_pressing => return Ok(Cut::Trigger),
+                None if is_over => return Ok(Cut::Last),
+                _ => {}
             }
             let event = match due {
                 Some(due) => self.events.recv_deadline(due),
@@ -174,6 +234,19 @@ impl Coordinator<'_> {
                 self.topic.note_seen(seen);
                 return Ok(false);
             }
+            Event::Swap(swap) if self.trigger == Trigger::Once => {
+                swap.reply
+                    .refused("the trigger `once` makes one commit of everything, and a swap takes several");
+                return Ok(false);
+            }
+            Event::Swap(swap) if self.swap.is_some() || self.trial.is_some() => {
+                swap.reply.refused("another swap is under way");
+                return Ok(false);
+            }
+            Event::Swap(swap) => {
+                self.swap = Some(swap);
+                return Ok(true);
+            }
             Event::Worker(worker, report) => (worker, report),
         };
         match report {
@@ -182,16 +255,23 @@ impl Coordinator<'_> {
                 self.topic.note_loss(partition, error);
                 Ok(false)
             }
+            Report::FailedOnProbation(error) => {
+                if let Some(trial) = &mut self.trial {
+                    trial.failure.get_or_insert(error);
+                }
+                Ok(true)
+            }
             Report::Cut(_) => bail!("worker {worker} handed over without being asked"),
             Report::Has(occasion) => Ok(match occasion {
-                Occasion::Records => self.trigger == Trigger::Continuous,
+                Occasion::TriedEnough => self.trial.is_some(),
+                Occasion::Records => self.trigger == Trigger::Continuous && self.trial.is_none(),
                 Occasion::FullSides => {
                     self.pulse.held_back = true;
                     true
                 }
                 Occasion::SpentBudget => {
                     self.pulse.held_back = true;
-                    !matches!(self.trigger, Trigger::IntervalMs(_))
+                    self.trial.is_some() || !matches!(self.trigger, Trigger::IntervalMs(_))
                 }
                 Occasion::ReachedEnd => {
                     self.pulse.at_end.insert(worker);
@@ -214,6 +294,13 @@ impl Coordinator<'_> {
                 Event::Worker(_, Report::Failed(error)) => return Err(error),
                 Event::Worker(_, Report::Lost(partition, error)) => self.topic.note_loss(partition, error),
                 Event::Topic(seen) => self.topic.note_seen(seen),
+                Event::Worker(_, Report::FailedOnProbation(error)) => {
+                    if let Some(trial) = &mut self.trial {
+                        trial.failure.get_or_insert(error);
+                    }
+                }
+                Event::Swap(swap) if self.swap.is_none() && self.trial.is_none() => self.swap = Some(swap),
+                Event::Swap(swap) => swap.reply.refused("another swap is under way"),
                 Event::Worker(..) | Event::StopAsked => {}
             }
         }
@@ -247,12 +334,18 @@ impl Coordinator<'_> {
         has_records || *clocks != self.epoch.aggregates || self.commits.has_news()
     }
 
-    fn resume(&self, assignments: &[Assignment]) -> anyhow::Result<()> {
+    /// Lets every worker go on, each with its partitions and its own turn of a swap.
+    fn resume(
+        &self,
+        assignments: &[Assignment],
+        mut turn: impl FnMut(usize) -> Option<Turn>,
+    ) -> anyhow::Result<()> {
         self.shared.budget.refill();
         for (index, worker) in self.workers.iter().enumerate() {
             let is_its = |one: &&Assignment| feed_of(one.partition, self.workers.len()) == index;
-            let own = assignments.iter().filter(is_its).copied().collect();
-            let resume = Command::Resume(Arc::clone(&self.epoch), own);
+            let assignments = assignments.iter().filter(is_its).copied().collect();
+            let errand = Errand { assignments, turn: turn(index) };
+            let resume = Command::Resume(Arc::clone(&self.epoch), errand);
             worker.send(resume).ok().context("a worker is gone; see the log lines before this")?;
         }
         Ok(())
@@ -261,12 +354,11 @@ impl Coordinator<'_> {
     fn commit(
         &mut self,
         epoch: &EpochContext,
-        reports: Vec<CutReport>,
+        folded: Folded,
         clocks: &[AggregateClock],
     ) -> anyhow::Result<()> {
-        let began = Instant::now();
-        let partials = reports.into_iter().map(|report| report.partial).collect();
-        let done = self.commits.commit(epoch, partials, clocks, &self.partitions)?;
+        let began = folded.began;
+        let done = self.commits.seal(epoch, folded, clocks, &self.partitions)?;
         self.pulse.last_commit = Some(Instant::now());
         let commit_ms = began.elapsed().as_millis() as u64;
         let taken_in = self.shared.records_in.load(Ordering::Relaxed);
@@ -299,5 +391,15 @@ impl Coordinator<'_> {
         {
             warn!("lag monitors do not see this commit: {error}");
         }
+    }
+}
+
+fn partials(reports: Vec<CutReport>) -> Vec<Partial> {
+    reports.into_iter().map(|report| report.partial).collect()
+}
+
+fn refuse_at_end(swap: Option<Box<Prepared>>) {
+    if let Some(swap) = swap {
+        swap.reply.refused("the job is ending");
     }
 }

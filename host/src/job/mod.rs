@@ -21,6 +21,7 @@ mod process;
 mod snapshots;
 mod stored;
 mod summary;
+pub mod swap;
 mod take_over;
 mod worker;
 
@@ -43,10 +44,12 @@ pub use control::{Progress, StopHandle};
 pub use summary::Summary;
 
 use crate::config::JobSpec;
+use crate::control::Server;
 use coordinator::{Coordinator, Pulse};
 use feed::RecordFeed;
 use lookout::Seen;
 use open::Opened;
+use swap::Prepared;
 use worker::{Command, Report, Worker};
 
 /// How long an end waits for clients to part from brokers that may be away.
@@ -58,6 +61,7 @@ pub enum Event {
     StopAsked,
     Topic(Seen),
     Worker(usize, Report),
+    Swap(Box<Prepared>),
 }
 
 /// Runs `spec` until it ends by itself or `stop` is asked; `on_commit` is told of each commit.
@@ -87,7 +91,6 @@ pub fn run_over<L: FileLayer + Send + 'static>(
         Err(error) if is_stopped(&error) => return Ok(Summary::of_nothing(spec)),
         opened => opened?,
     };
-    info!(job = %spec.name, epoch = opened.epoch.epoch, workers = opened.workers.len(), "started");
     opened.run(stop, on_commit)
 }
 
@@ -150,8 +153,11 @@ impl<F: RecordFeed + 'static, L: FileLayer + Send + 'static> Opened<'_, F, L> {
             epoch,
             mut commits,
             source,
+            swapper,
             first_aggregate,
         } = self;
+        let control = Server::start(commits.committer.store().layout().checkpoint_dir(), swapper)?;
+        info!(job = %spec.name, epoch = epoch.epoch, workers = workers.len(), "started");
         let start_ms = process::age_ms();
         let mut commands: Vec<Sender<Command>> = Vec::new();
         let mut threads = Vec::new();
@@ -173,6 +179,8 @@ impl<F: RecordFeed + 'static, L: FileLayer + Send + 'static> Opened<'_, F, L> {
             stop,
             on_commit,
             pulse: Pulse::new(),
+            swap: None,
+            trial: None,
         };
         let outcome = coordinator.run();
         let running_ms = coordinator.pulse.running_ms();
@@ -184,6 +192,7 @@ impl<F: RecordFeed + 'static, L: FileLayer + Send + 'static> Opened<'_, F, L> {
             // A worker's panic is caught and reported inside its thread.
             let _ = thread.join();
         }
+        drop(control);
         if let Some(source) = source {
             part(source);
         }

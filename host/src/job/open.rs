@@ -3,13 +3,12 @@
 //! job is taken, brought back to where it was, and its workers are made.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context;
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use speed_layer_core::account::Account;
 use speed_layer_core::commit::{JobName, OffsetMark, PartitionProgress};
 use speed_layer_core::settings::Difference;
 use speed_layer_kafka::source::SourceOptions;
@@ -17,6 +16,7 @@ use speed_layer_kafka::{Assignment, Broker, Connection, Feed, Source, TopicFacts
 use speed_layer_plugin::{Runtime, RuntimeOptions};
 use speed_layer_store::fail_point;
 use speed_layer_store::layer::FileLayer;
+use speed_layer_store::posix::CheckpointDir;
 use speed_layer_store::{
     Checkpoint, Committer, DiskLayer, DiskStore, Layout, PosixStore, Recovered, peek, recover,
 };
@@ -24,13 +24,13 @@ use tracing::warn;
 
 use super::budget::Budget;
 use super::changes::TopicChanges;
-use super::commit::{AggregateCommit, Commits, clock_bounds};
+use super::commit::{AggregateCommit, Beginning as CommitsBeginning, Commits, clock_bounds};
 use super::control::StopHandle;
 use super::lookout::Lookout;
 use super::open_windows::OpenWindows;
 use super::partitions::{Beginning, Partitions};
 use super::positions::{self, Beginnings};
-use super::snapshots::Snapshots;
+use super::swap::{self, Swapper};
 use super::worker::{Command, Shared, Worker};
 use super::{Event, now_ms, stored};
 use crate::config::{AggregateSpec, JobSpec, Trigger};
@@ -52,6 +52,7 @@ pub struct Opened<'a, F, L: FileLayer = DiskLayer> {
     pub commits: Commits<PosixStore<L>>,
     /// Not there over records in memory.
     pub source: Option<Source>,
+    pub swapper: Arc<Swapper>,
     pub first_aggregate: String,
 }
 
@@ -66,18 +67,14 @@ impl<'a, L: FileLayer> Opened<'a, Feed, L> {
     /// # Errors
     /// Whatever a start is refused for, each a paragraph that says what to do.
     pub fn open(spec: &'a JobSpec, store: PosixStore<L>, stop: &StopHandle) -> anyhow::Result<Self> {
-        let seen = peek(&store)?;
+        let planned = Planned::of(spec, store)?;
         let connection = Connection::new(&spec.source.brokers, spec.source.properties.clone())?;
-        let plan = Arc::new(Plan::make(&runtime(spec)?, spec)?);
-        if let Some(checkpoint) = &seen {
-            stored::check(spec, &plan, checkpoint)?;
-        }
         let broker = Broker::new(&connection, BROKER_TIMEOUT)?;
         let patience = Duration::from_millis(spec.source.wait_for_topic_ms);
         let facts = broker.wait_for_topic(&spec.source.topic, patience, &|| !stop.is_asked())?;
         let found = Found { connection, broker, facts };
-        found.beginnings(spec, seen.as_ref().map(stored_partitions))?;
-        let taken = Taken::take(spec, plan, store)?;
+        found.beginnings(spec, planned.seen.as_ref().map(stored_partitions))?;
+        let taken = planned.take()?;
         let beginnings = found.beginnings(spec, taken.stored_partitions())?;
         let wants_headers = taken.plan.parse.reads.headers;
         let Found { connection, broker, facts } = found;
@@ -110,29 +107,57 @@ pub struct Started<F> {
     pub feeds: Vec<F>,
 }
 
+/// A job that could be started: its plugins fit together, and its checkpoint.
+pub struct Planned<'a, L: FileLayer = DiskLayer> {
+    spec: &'a JobSpec,
+    plan: Arc<Plan>,
+    runtime: Runtime,
+    store: PosixStore<L>,
+    seen: Option<Checkpoint>,
+}
+
+impl<'a, L: FileLayer> Planned<'a, L> {
+    /// Looks at plugins and checkpoint; nothing is written.
+    ///
+    /// # Errors
+    /// They do not fit together, or a start would be refused.
+    pub fn of(spec: &'a JobSpec, store: PosixStore<L>) -> anyhow::Result<Self> {
+        let seen = peek(&store)?;
+        let runtime = runtime(spec)?;
+        let plan = Arc::new(stored::plan(spec, &runtime, &store.checkpoints(), seen.as_ref())?);
+        if let Some(checkpoint) = &seen {
+            stored::check(spec, &plan, checkpoint)?;
+        }
+        Ok(Self { spec, plan, runtime, store, seen })
+    }
+
+    /// Takes the job. From here on files are written.
+    ///
+    /// # Errors
+    /// Another owner, or a checkpoint that cannot be gone on from.
+    pub fn take(self) -> anyhow::Result<Taken<'a, L>> {
+        let Self { spec, plan, runtime, store, .. } = self;
+        let Recovered { committer, checkpoint, set_aside } = recover(store)?;
+        for epoch in set_aside {
+            warn!(%epoch, "a damaged checkpoint that had published nothing was set aside");
+        }
+        let differences = checkpoint.as_ref().map_or(Ok(Vec::new()), |of| stored::check(spec, &plan, of))?;
+        stored::keep_plugins(&plan, &committer.store().checkpoints(), checkpoint.as_ref())?;
+        Ok(Taken { spec, plan, runtime, committer, checkpoint, differences })
+    }
+}
+
 /// A job that this process owns, back where it was.
 pub struct Taken<'a, L: FileLayer = DiskLayer> {
     spec: &'a JobSpec,
     plan: Arc<Plan>,
+    runtime: Runtime,
     committer: Committer<PosixStore<L>>,
     checkpoint: Option<Checkpoint>,
     differences: Vec<Difference>,
 }
 
 impl<'a, L: FileLayer> Taken<'a, L> {
-    /// Takes the job. From here on files are written.
-    ///
-    /// # Errors
-    /// Another owner, or a checkpoint that cannot be gone on from.
-    pub fn take(spec: &'a JobSpec, plan: Arc<Plan>, store: PosixStore<L>) -> anyhow::Result<Self> {
-        let Recovered { committer, checkpoint, set_aside } = recover(store)?;
-        for epoch in set_aside {
-            warn!(%epoch, "a damaged checkpoint that had published nothing was set aside");
-        }
-        let differences = checkpoint.as_ref().map_or(Ok(Vec::new()), |of| stored::check(spec, &plan, of))?;
-        Ok(Self { spec, plan, committer, checkpoint, differences })
-    }
-
     /// Where the checkpoint stands in each partition; `None` without one.
     pub fn stored_partitions(&self) -> Option<&[PartitionProgress]> {
         self.checkpoint.as_ref().map(stored_partitions)
@@ -172,7 +197,7 @@ impl<'a, L: FileLayer> Taken<'a, L> {
         stop.wakes(event_sender.clone());
         let Started { source, lookout, feeds } = start(&assignments, event_sender.clone())?;
         let workers = workers(spec, &self.plan, feeds, &shared, &event_sender, &epoch)?;
-        let commits = self.commits(beginnings)?;
+        let (commits, swapper) = self.commits(beginnings, workers.len(), event_sender)?;
         let first_aggregate = spec.aggregates[0].name.clone();
         let topic = TopicChanges::new(&spec.source, !spec.trigger.is_bounded(), lookout);
         Ok(Opened {
@@ -185,30 +210,48 @@ impl<'a, L: FileLayer> Taken<'a, L> {
             epoch,
             commits,
             source,
+            swapper: Arc::new(swapper),
             first_aggregate,
         })
     }
 
-    fn commits(self, beginnings: &Beginnings) -> anyhow::Result<Commits<PosixStore<L>>> {
+    fn commits(
+        self,
+        beginnings: &Beginnings,
+        workers: usize,
+        events: Sender<Event>,
+    ) -> anyhow::Result<(Commits<PosixStore<L>>, Swapper)> {
         let (spec, checkpoint) = (self.spec, self.checkpoint.as_ref());
         let from = marks(&spec.source.topic, beginnings);
         let mut gaps = checkpoint.map(|of| of.manifest.progress.gaps.clone()).unwrap_or_default();
         let gaps_committed = gaps.len();
         gaps.extend(beginnings.gaps.iter().cloned());
         let aggregates = self.plan.aggregates.iter().map(|plan| aggregate_commit(plan, checkpoint, &from));
-        Ok(Commits {
+        let commits = Commits::new(CommitsBeginning {
             topic: spec.source.topic.clone(),
             aggregates: aggregates.collect::<anyhow::Result<_>>()?,
             stages: stored::stage_histories(&self.plan, checkpoint, &from),
             gaps,
             gaps_committed,
             bounds_skew_ms: spec.clock.max_future_skew_ms,
-            account: Account::new(spec.aggregates.iter().map(|aggregate| aggregate.name.as_str())),
-            windows_out: 0,
-            commits: 0,
             committer: self.committer,
-            snapshots: Snapshots::default(),
-        })
+        });
+        let store = commits.committer.store();
+        let swapper = Swapper {
+            spec: spec.clone(),
+            runtime: self.runtime,
+            running: Mutex::new(self.plan),
+            workers,
+            bounds: clock_bounds(&spec.clock)?,
+            events,
+            kept: CheckpointDir::new(
+                DiskLayer,
+                store.layout().checkpoint_dir(),
+                commits.committer.generation(),
+            ),
+            history: swap::history_path(store.layout().checkpoint_dir()),
+        };
+        Ok((commits, swapper))
     }
 }
 
@@ -228,7 +271,6 @@ fn aggregate_commit(
     Ok(AggregateCommit {
         spec: plan.spec.clone(),
         open,
-        state_version: plan.description.state.version,
         plugins: stored::aggregate_history(plan, checkpoint, from),
     })
 }
@@ -253,6 +295,7 @@ fn workers<F>(
             commands,
             events: events.clone(),
             epoch: Arc::clone(epoch),
+            probation: None,
         };
         Ok((worker, sender))
     };
@@ -281,7 +324,7 @@ pub fn store_over<L: FileLayer>(layer: L, spec: &JobSpec) -> anyhow::Result<Posi
 ///
 /// # Errors
 /// When it cannot be started.
-pub fn runtime(spec: &JobSpec) -> anyhow::Result<Runtime> {
+fn runtime(spec: &JobSpec) -> anyhow::Result<Runtime> {
     let cache_dir = spec.plugin_cache.clone().or_else(user_cache);
     Runtime::new(RuntimeOptions { cache_dir, ..RuntimeOptions::default() })
         .context("the plugin runtime cannot be started")

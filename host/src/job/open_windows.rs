@@ -10,13 +10,14 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use speed_layer_core::group::{GroupTable, StoredGroups, WindowGroups, chunk_ranges};
 use speed_layer_core::key::KeyEncoder;
 use speed_layer_core::path::path_of;
-use speed_layer_plugin::{Aggregator, Context, Rejects};
+use speed_layer_plugin::{Aggregator, Context, PluginError, Rejects};
 
 use crate::plan::AggregatePlan;
 use crate::stages::{Renewable, STATE_BYTES_PER_CALL_MAX, empty_table, open_aggregator};
 
 pub struct OpenWindows {
     pub name: String,
+    pub state_version: u32,
     aggregator: Renewable<Aggregator>,
     keys: KeyEncoder,
     table: GroupTable,
@@ -56,12 +57,19 @@ struct Group {
     row: usize,
 }
 
+impl std::fmt::Debug for OpenWindows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenWindows").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 impl OpenWindows {
     /// # Errors
     /// When the plugin refuses or the key cannot be grouped by.
     pub fn open(plan: &AggregatePlan) -> anyhow::Result<Self> {
         Ok(Self {
             name: plan.spec.name.clone(),
+            state_version: plan.description.state.version,
             aggregator: open_aggregator(plan)?,
             keys: KeyEncoder::new(&plan.input, &plan.spec.key)?,
             table: empty_table(plan)?,
@@ -77,6 +85,78 @@ impl OpenWindows {
         self.table.import(&self.keys, stored).with_context(|| {
             format!("the open windows of aggregate {} in the checkpoint cannot be used", self.name)
         })
+    }
+
+    /// Takes up the open windows of the plugin that served before, whose states may be of
+    /// another form.
+    ///
+    /// # Errors
+    /// The plugin does not migrate them; nothing has changed but `self`.
+    pub fn take_over(&mut self, before: &Self) -> anyhow::Result<()> {
+        if self.state_version == before.state_version && self.state_schema() == before.state_schema() {
+            self.table = before.table.clone();
+            return Ok(());
+        }
+        let mut stored = before.table.export()?;
+        if let Some(groups) = stored.groups.take() {
+            stored.groups = Some(self.migrate(before, &groups)?);
+        }
+        self.restore(&stored)
+    }
+
+    /// The same groups with their states in this plugin's form.
+    fn migrate(&mut self, before: &Self, groups: &RecordBatch) -> anyhow::Result<RecordBatch> {
+        let own = groups.project(&[0, 1])?;
+        let columns: Vec<usize> = (2..groups.num_columns()).collect();
+        let states = groups.project(&columns)?;
+        let rows_max = (STATE_BYTES_PER_CALL_MAX
+            / (states.get_array_memory_size() / states.num_rows().max(1)).max(1))
+        .max(1);
+        let mut migrated = Vec::new();
+        for start in (0..states.num_rows()).step_by(rows_max) {
+            let part = states.slice(start, rows_max.min(states.num_rows() - start));
+            migrated.push(self.migrate_states(before, &part)?);
+        }
+        let migrated = arrow_select::concat::concat_batches(self.state_schema(), &migrated)?;
+        let columns = own.columns().iter().chain(migrated.columns()).cloned().collect();
+        let schema = GroupTable::export_schema(self.table.states().layout());
+        Ok(RecordBatch::try_new(schema, columns)?)
+    }
+
+    fn migrate_states(&mut self, before: &Self, states: &RecordBatch) -> anyhow::Result<RecordBatch> {
+        let from = before.state_schema();
+        Ok(self.aggregator.call(|aggregator| aggregator.migrate(before.state_version, from, states))?)
+    }
+
+    /// Asks the plugin, without any state, whether it migrates the states of another.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn ask_to_migrate(&mut self, version: u32, schema: &SchemaRef) -> Result<(), PluginError> {
+        let none = RecordBatch::new_empty(Arc::clone(schema));
+        self.aggregator.call(|aggregator| aggregator.migrate(version, schema, &none)).map(drop)
+    }
+
+    pub fn state_schema(&self) -> &SchemaRef {
+        self.table.states().layout().schema()
+    }
+
+    /// Has the plugin finish some of the open groups and throws the result away: whether
+    /// it can at all is known before anything depends on it.
+    ///
+    /// # Errors
+    /// The plugin failed.
+    pub fn try_finish(&mut self, context: &Context) -> anyhow::Result<()> {
+        let windows = self.table.groups();
+        let Some(window) = windows.first() else { return Ok(()) };
+        let ranges = chunk_ranges(self.table.states(), &window.slots, STATE_BYTES_PER_CALL_MAX);
+        let Some(range) = ranges.into_iter().next() else { return Ok(()) };
+        let keys = self.keys.decode(window.keys[range.clone()].iter().map(|key| key.as_bytes()))?;
+        let states = self.table.states().gather(&window.slots[range.clone()])?;
+        let (starts, ends) = (vec![window.start_us; range.len()], vec![window.end_us; range.len()]);
+        self.aggregator
+            .call(|aggregator| aggregator.finish(context, &states, &keys, &starts, &ends, false))?;
+        Ok(())
     }
 
     /// Open groups.

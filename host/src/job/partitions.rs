@@ -11,7 +11,7 @@ use super::positions;
 use super::worker::CutReport;
 
 /// All partitions of the job.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Partitions {
     by_number: BTreeMap<i32, Partition>,
     topic: String,
@@ -21,7 +21,7 @@ pub struct Partitions {
     run_began_ms: Option<i64>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Partition {
     clock: PartitionProgress,
     next_offset: i64,
@@ -124,6 +124,16 @@ impl Partitions {
     /// Next offsets, for the group's lag monitors.
     pub fn next_offsets(&self) -> Vec<(i32, i64)> {
         self.by_number.iter().map(|(&number, partition)| (number, partition.next_offset)).collect()
+    }
+
+    /// Where the next cut goes on from.
+    pub fn marks(&self) -> Vec<commit::OffsetMark> {
+        let mark = |(&partition, of): (&i32, &Partition)| commit::OffsetMark {
+            topic: self.topic.clone(),
+            partition,
+            offset: of.next_offset,
+        };
+        self.by_number.iter().map(mark).collect()
     }
 
     /// For the checkpoint.

@@ -1,22 +1,91 @@
 //! A checkpoint's settings against the present ones, and its open windows taken up.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context, bail};
 use speed_layer_core::commit::{AggregateProgress, Digest, OffsetMark, PluginUse, StageUse};
 use speed_layer_core::settings::{
     AggregateSettings, Difference, JobSettings, PluginSettings, compare, refusals,
 };
 use speed_layer_core::time::{Duration, WindowSpec};
-use speed_layer_plugin::Plugin;
+use speed_layer_plugin::{Plugin, Runtime};
 use speed_layer_store::Checkpoint;
+use speed_layer_store::layer::FileLayer;
 use speed_layer_store::part::digest_of_bytes;
-use tracing::info;
+use speed_layer_store::posix::CheckpointDir;
+use tracing::{info, warn};
 
 use super::open_windows::OpenWindows;
 use crate::config::JobSpec;
-use crate::plan::{AggregatePlan, Plan};
+use crate::plan::{AggregatePlan, Plan, StageName};
 use crate::stages::AggregateClock;
+
+/// The stages of a job with the plugins that its checkpoint names, whatever has become of
+/// their files since: other plugins come in by a swap.
+///
+/// # Errors
+/// As [`Plan::make`]; and a component that is kept, and damaged.
+pub fn plan(
+    spec: &JobSpec,
+    runtime: &Runtime,
+    kept: &CheckpointDir<impl FileLayer>,
+    checkpoint: Option<&Checkpoint>,
+) -> anyhow::Result<Plan> {
+    Plan::make(spec, &|name, stage| {
+        let file = runtime.load(&stage.plugin);
+        let Some(used) = checkpoint.and_then(|checkpoint| last_use(checkpoint, name)) else {
+            return Ok(file?);
+        };
+        let is_same = |plugin: &Plugin| plugin.id().digest.as_bytes() == &used.digest.0;
+        if file.as_ref().is_ok_and(is_same) {
+            return Ok(file?);
+        }
+        let Some(component) = kept.kept_component(used.digest)? else { return Ok(file?) };
+        let plugin = runtime.load_bytes(&used.name, &component)?;
+        warn!(
+            "{name} goes on with {}, which the checkpoint names; {} is another one now: `host swap --stage {name}` \
+             brings it into the running job",
+            plugin.id(),
+            stage.plugin.display()
+        );
+        Ok(plugin)
+    })
+}
+
+/// The plugin that serves a stage at the end of a checkpoint.
+fn last_use<'a>(checkpoint: &'a Checkpoint, stage: &StageName) -> Option<&'a PluginUse> {
+    let progress = &checkpoint.manifest.progress;
+    match stage {
+        StageName::Aggregate(name) => find(checkpoint, name)?.plugins.last(),
+        stage => progress.stages.iter().find(|of| of.stage == stage.to_string())?.plugins.last(),
+    }
+}
+
+/// How many plugins of a stage are kept that have served it before.
+const KEPT_BEFORE: usize = 16;
+
+/// Keeps the components that the job begins with, and lets those go that nobody goes back
+/// to any more.
+///
+/// # Errors
+/// The disk failed.
+pub fn keep_plugins(
+    plan: &Plan,
+    kept: &CheckpointDir<impl FileLayer>,
+    checkpoint: Option<&Checkpoint>,
+) -> anyhow::Result<()> {
+    let mut needed: Vec<Digest> = Vec::new();
+    for stage in plan.stages() {
+        if let Some((plugin, _)) = plan.plugin(&stage) {
+            kept.keep_component(plugin.component())?;
+            needed.push(Digest(*plugin.id().digest.as_bytes()));
+        }
+    }
+    let progress = checkpoint.map(|checkpoint| &checkpoint.manifest.progress);
+    let stages = progress.into_iter().flat_map(|of| of.stages.iter().map(|stage| &stage.plugins));
+    let aggregates = progress.into_iter().flat_map(|of| of.aggregates.iter().map(|one| &one.plugins));
+    let before = stages.chain(aggregates).flat_map(|uses| uses.iter().rev().take(KEPT_BEFORE));
+    needed.extend(before.map(|used| used.digest));
+    Ok(kept.forget_components(&needed)?)
+}
 
 /// Refuses a checkpoint that this job cannot go on from; says what has changed.
 ///
@@ -152,6 +221,9 @@ pub fn restore(open: &mut OpenWindows, checkpoint: &Checkpoint) -> anyhow::Resul
     stored.map_or(Ok(()), |(_, stored)| open.restore(stored))
 }
 
+/// Uses of plugins that a checkpoint remembers of a stage: each commit writes them down.
+const USES_MAX: usize = 64;
+
 /// The plugins that have served an aggregate or stage, with the present one at the end.
 pub fn history(
     mut before: Vec<PluginUse>,
@@ -169,23 +241,25 @@ pub fn history(
     if !before.last().is_some_and(is_same) {
         before.push(present);
     }
-    before
+    before.split_off(before.len().saturating_sub(USES_MAX))
 }
 
-/// The histories of the parse and transform stages.
+/// The histories of the parse and transform stages, as a job begins with them.
 pub fn stage_histories(plan: &Plan, checkpoint: Option<&Checkpoint>, from: &[OffsetMark]) -> Vec<StageUse> {
-    let mut before: BTreeMap<&str, &StageUse> = BTreeMap::new();
-    if let Some(checkpoint) = checkpoint {
-        before.extend(checkpoint.manifest.progress.stages.iter().map(|stage| (stage.stage.as_str(), stage)));
-    }
+    let known = checkpoint.map(|checkpoint| checkpoint.manifest.progress.stages.as_slice());
+    next_histories(plan, known.unwrap_or_default(), from)
+}
+
+/// The histories of the parse and transform stages, with those of `plan` at the end.
+pub fn next_histories(plan: &Plan, known: &[StageUse], from: &[OffsetMark]) -> Vec<StageUse> {
     let parse = std::iter::once(("parse".to_owned(), &plan.parse.plugin, plan.parse.config.as_str()));
     let transforms = plan.transforms.iter().enumerate();
     let transforms = transforms.map(|(i, of)| (format!("transform:{i}"), &of.plugin, of.config.as_str()));
     parse
         .chain(transforms)
         .map(|(stage, plugin, config)| {
-            let known = before.get(stage.as_str()).map(|stage| stage.plugins.clone()).unwrap_or_default();
-            StageUse { plugins: history(known, plugin, config, from), stage }
+            let before = known.iter().find(|of| of.stage == stage).map(|of| of.plugins.clone());
+            StageUse { plugins: history(before.unwrap_or_default(), plugin, config, from), stage }
         })
         .collect()
 }

@@ -4,18 +4,17 @@
 
 mod memory;
 mod recomputed;
+mod swaps;
 
 use std::path::Path;
-use std::sync::Arc;
 
-use memory::{MemoryTopic, Tick};
+use memory::{MemoryFeed, MemoryTopic, Tick};
 use recomputed::{published, recompute};
 
-use super::open::{Started, Taken, runtime, store};
+use super::open::{Opened, Planned, Started, store};
 use super::positions::{self, Beginnings};
 use super::{StopHandle, Summary};
 use crate::config::{self, JobSpec, RunFlags};
-use crate::plan::Plan;
 
 const DAY_MS: i64 = 86_400_000;
 const START_MS: i64 = 1_761_955_200_000;
@@ -46,8 +45,12 @@ fn spec(folder: &Path, cap: Option<u64>) -> JobSpec {
 
 /// One bounded run over what the topic holds now.
 fn run(spec: &JobSpec, topic: &MemoryTopic, workers: usize) -> Summary {
-    let plan = Arc::new(Plan::make(&runtime(spec).unwrap(), spec).unwrap());
-    let taken = Taken::take(spec, plan, store(spec).unwrap()).unwrap();
+    open(spec, topic, workers).run(&StopHandle::default(), &mut |_| {}).unwrap()
+}
+
+/// A job that is ready to run over what the topic holds now.
+fn open<'a>(spec: &'a JobSpec, topic: &MemoryTopic, workers: usize) -> Opened<'a, MemoryFeed> {
+    let taken = Planned::of(spec, store(spec).unwrap()).unwrap().take().unwrap();
     let facts = topic.facts();
     let beginnings = match taken.stored_partitions() {
         Some(stored) => positions::resumed(&spec.source, stored, &facts).unwrap(),
@@ -57,7 +60,7 @@ fn run(spec: &JobSpec, topic: &MemoryTopic, workers: usize) -> Summary {
     let opened = taken.assemble(&facts, &beginnings, &stop, |assignments, _events| {
         Ok(Started { source: None, lookout: None, feeds: topic.feeds(assignments, workers) })
     });
-    opened.unwrap().run(&stop, &mut |_| {}).unwrap()
+    opened.unwrap()
 }
 
 fn check(ticks: &[Tick], partitions: i32, cap: Option<u64>, workers: usize, stops: &[usize]) {

@@ -15,6 +15,7 @@ use speed_layer_store::fail_point;
 use super::Event;
 use super::budget::Budget;
 use super::feed::RecordFeed;
+use super::swap::Probation;
 use crate::stages::{Chain, EpochContext, Partial};
 
 /// Rows of one batch: large enough that a call costs nothing a row, small enough that a
@@ -31,8 +32,27 @@ const SIDE_BYTES_MAX: usize = 64 << 20;
 pub enum Command {
     /// Hand over, then wait.
     Cut,
-    /// Go on in this epoch, and read these partitions from these places.
-    Resume(Arc<EpochContext>, Vec<Assignment>),
+    /// Go on in this epoch.
+    Resume(Arc<EpochContext>, Errand),
+}
+
+/// What a worker does when it goes on.
+#[derive(Debug, Default)]
+pub struct Errand {
+    /// Partitions to be read from these places from now on.
+    pub assignments: Vec<Assignment>,
+    pub turn: Option<Turn>,
+}
+
+/// What a swap has a worker do.
+#[derive(Debug)]
+pub enum Turn {
+    /// Go on with these stages, on probation.
+    Swap(Box<Chain>),
+    /// The probation is over.
+    Promote,
+    /// Go back to the stages before, and take the batches since through those.
+    Revert,
 }
 
 /// What a worker says.
@@ -43,6 +63,8 @@ pub enum Report {
     Has(Occasion),
     /// A partition gives nothing any more, until it is assigned again.
     Lost(i32, SourceError),
+    /// The stages on probation failed; the worker waits.
+    FailedOnProbation(anyhow::Error),
     Failed(anyhow::Error),
 }
 
@@ -56,6 +78,8 @@ pub enum Occasion {
     FullSides,
     /// Every partition has reached the end of a bounded run.
     ReachedEnd,
+    /// The stages on probation have taken enough batches.
+    TriedEnough,
 }
 
 #[derive(Debug)]
@@ -85,6 +109,7 @@ pub struct Worker<F> {
     pub commands: Receiver<Command>,
     pub events: Sender<Event>,
     pub epoch: Arc<EpochContext>,
+    pub probation: Option<Probation>,
 }
 
 impl<F: RecordFeed> Worker<F> {
@@ -106,7 +131,7 @@ impl<F: RecordFeed> Worker<F> {
                     }
                     said = Said::default();
                 }
-                Ok(Command::Resume(epoch, assignments)) => self.resume(epoch, &assignments)?,
+                Ok(Command::Resume(epoch, errand)) => self.go_on(epoch, errand)?,
                 Err(TryRecvError::Empty) => {}
                 Err(TryRecvError::Disconnected) => return Ok(()),
             }
@@ -124,6 +149,10 @@ impl<F: RecordFeed> Worker<F> {
         if self.shared.may_commit_early && self.chain.side_bytes() > SIDE_BYTES_MAX {
             self.rest();
             return Ok(Some(Occasion::FullSides));
+        }
+        if self.probation.as_ref().is_some_and(Probation::holds_no_more) {
+            self.rest();
+            return Ok(Some(Occasion::TriedEnough));
         }
         if self.shared.is_bounded && self.feed.is_at_end() {
             self.rest();
@@ -145,8 +174,35 @@ impl<F: RecordFeed> Worker<F> {
         }
         fail_point("source.after_poll");
         self.shared.records_in.fetch_add(outcome.records as u64, Ordering::Relaxed);
-        self.chain.process(&self.epoch, records).with_context(|| self.batch_name(records))?;
-        Ok(Some(Occasion::Records))
+        let outcome = self.chain.process(&self.epoch, records).with_context(|| self.batch_name(records));
+        let Some(probation) = &mut self.probation else { return outcome.map(|()| Some(Occasion::Records)) };
+        probation.keep(records);
+        if let Err(error) = outcome {
+            probation.failed = true;
+            self.say(Report::FailedOnProbation(error));
+            return Ok(None);
+        }
+        Ok(Some(if probation.has_enough() { Occasion::TriedEnough } else { Occasion::Records }))
+    }
+
+    fn go_on(&mut self, epoch: Arc<EpochContext>, errand: Errand) -> anyhow::Result<()> {
+        self.epoch = epoch;
+        errand.assignments.iter().try_for_each(|assignment| self.feed.assign(assignment))?;
+        match errand.turn {
+            None => {}
+            Some(Turn::Promote) => self.probation = None,
+            Some(Turn::Swap(chain)) => {
+                self.probation = Some(Probation::of(std::mem::replace(&mut self.chain, *chain)));
+            }
+            Some(Turn::Revert) => {
+                let Some(Probation { before, batches, .. }) = self.probation.take() else { return Ok(()) };
+                self.chain = before;
+                for records in &batches {
+                    self.chain.process(&self.epoch, records).with_context(|| self.batch_name(records))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Waits for a command without taking it.
@@ -163,17 +219,12 @@ impl<F: RecordFeed> Worker<F> {
         let report = CutReport { partial: self.chain.cut(), positions: self.feed.positions() };
         self.say(Report::Cut(Box::new(report)));
         while let Ok(command) = self.commands.recv() {
-            if let Command::Resume(epoch, assignments) = command {
-                self.resume(epoch, &assignments)?;
+            if let Command::Resume(epoch, errand) = command {
+                self.go_on(epoch, errand)?;
                 return Ok(true);
             }
         }
         Ok(false)
-    }
-
-    fn resume(&mut self, epoch: Arc<EpochContext>, assignments: &[Assignment]) -> anyhow::Result<()> {
-        self.epoch = epoch;
-        assignments.iter().try_for_each(|assignment| self.feed.assign(assignment))
     }
 
     fn say(&self, report: Report) {

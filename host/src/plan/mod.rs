@@ -6,15 +6,23 @@
 
 mod columns;
 mod resolve;
+mod stage_name;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use arrow_schema::{DataType, SchemaRef, TimeUnit};
-use speed_layer_plugin::{AggregateDescription, Plugin, RawFields, Runtime, Stage, TransformDescription};
+use speed_layer_plugin::{AggregateDescription, Plugin, RawFields, TransformDescription};
 
 use crate::config::{AggregateSpec, JobSpec, StageSpec};
+pub use stage_name::StageName;
+
+impl std::fmt::Debug for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.stages()).finish()
+    }
+}
 
 /// The stages of a job. Level 0 is the parser's output; level i + 1 that of
 /// transform i. A column is named by its number in its level's whole schema.
@@ -76,13 +84,14 @@ pub enum EventTimeUnit {
 }
 
 impl Plan {
-    /// Loads and describes every stage of `job`.
+    /// Describes every stage of `job` over the plugins that `load` gives.
     ///
     /// # Errors
-    /// One paragraph that names the plugin, column or setting and what to do.
-    pub fn make(runtime: &Runtime, job: &JobSpec) -> anyhow::Result<Self> {
-        let mut parse = describe_parse(runtime, &job.parse)?;
-        let mut transforms = describe_transforms(runtime, &job.transforms, &parse.schema)?;
+    /// One paragraph that names the plugin, column or setting and what to do; and those
+    /// of `load`.
+    pub fn make(job: &JobSpec, load: &Load<'_>) -> anyhow::Result<Self> {
+        let mut parse = describe_parse(load, &job.parse)?;
+        let mut transforms = describe_transforms(load, &job.transforms, &parse.schema)?;
         let levels = levels(&parse, &transforms);
         let event_time = event_time_column(&levels, &job.clock.event_time)?;
         refuse_early_event_time(&transforms, event_time)?;
@@ -90,11 +99,33 @@ impl Plan {
         let aggregates = job
             .aggregates
             .iter()
-            .map(|spec| describe_aggregate(runtime, spec, last))
+            .map(|spec| describe_aggregate(load, spec, last))
             .collect::<anyhow::Result<Vec<_>>>()?;
         let wanted = resolve::wanted_columns(&mut transforms, &aggregates, event_time)?;
         parse.wanted = numbers(&wanted);
         Ok(Self { parse, transforms, aggregates, event_time })
+    }
+
+    /// The plugin of a stage, and its configuration.
+    pub fn plugin(&self, stage: &StageName) -> Option<(&Plugin, &str)> {
+        match stage {
+            StageName::Parse => Some((&self.parse.plugin, self.parse.config.as_str())),
+            StageName::Transform(index) => {
+                let of = self.transforms.get(*index)?;
+                Some((&of.plugin, of.config.as_str()))
+            }
+            StageName::Aggregate(name) => {
+                let of = self.aggregates.iter().find(|of| of.spec.name == *name)?;
+                Some((&of.plugin, of.config.as_str()))
+            }
+        }
+    }
+
+    /// Every stage, in the order that a record takes.
+    pub fn stages(&self) -> Vec<StageName> {
+        let transforms = (0..self.transforms.len()).map(StageName::Transform);
+        let aggregates = self.aggregates.iter().map(|of| StageName::Aggregate(of.spec.name.clone()));
+        std::iter::once(StageName::Parse).chain(transforms).chain(aggregates).collect()
     }
 }
 
@@ -109,27 +140,30 @@ fn levels(parse: &ParsePlan, transforms: &[TransformPlan]) -> Vec<SchemaRef> {
         .collect()
 }
 
-fn load(runtime: &Runtime, stage: &StageSpec, expected: Stage) -> anyhow::Result<(Plugin, String)> {
-    let plugin = runtime.load(&stage.plugin)?;
-    plugin.require_stage(expected)?;
+/// Gives the plugin of a stage.
+pub type Load<'a> = dyn Fn(&StageName, &StageSpec) -> anyhow::Result<Plugin> + 'a;
+
+fn loaded(load: &Load<'_>, name: &StageName, stage: &StageSpec) -> anyhow::Result<(Plugin, String)> {
+    let plugin = load(name, stage)?;
+    plugin.require_stage(name.stage())?;
     Ok((plugin, stage.config_json()))
 }
 
-fn describe_parse(runtime: &Runtime, stage: &StageSpec) -> anyhow::Result<ParsePlan> {
-    let (plugin, config) = load(runtime, stage, Stage::Parse)?;
+fn describe_parse(load: &Load<'_>, stage: &StageSpec) -> anyhow::Result<ParsePlan> {
+    let (plugin, config) = loaded(load, &StageName::Parse, stage)?;
     let description = plugin.describe_parse(&config)?;
     Ok(ParsePlan { plugin, config, reads: description.reads, schema: description.output, wanted: Vec::new() })
 }
 
 fn describe_transforms(
-    runtime: &Runtime,
+    load: &Load<'_>,
     stages: &[StageSpec],
     parsed: &SchemaRef,
 ) -> anyhow::Result<Vec<TransformPlan>> {
     let mut input = Arc::clone(parsed);
     let mut plans = Vec::with_capacity(stages.len());
-    for stage in stages {
-        let plan = describe_transform(runtime, stage, input)?;
+    for (index, stage) in stages.iter().enumerate() {
+        let plan = describe_transform(load, &StageName::Transform(index), stage, input)?;
         input = Arc::clone(&plan.schema);
         plans.push(plan);
     }
@@ -137,11 +171,12 @@ fn describe_transforms(
 }
 
 fn describe_transform(
-    runtime: &Runtime,
+    load: &Load<'_>,
+    name: &StageName,
     stage: &StageSpec,
     input: SchemaRef,
 ) -> anyhow::Result<TransformPlan> {
-    let (plugin, config) = load(runtime, stage, Stage::Transform)?;
+    let (plugin, config) = loaded(load, name, stage)?;
     let description = plugin.describe_transform(&config, &input)?;
     let fields = description.output.iter().map(|column| Arc::clone(&column.field)).collect::<Vec<_>>();
     let schema = Arc::new(arrow_schema::Schema::new(fields));
@@ -150,11 +185,11 @@ fn describe_transform(
 }
 
 fn describe_aggregate(
-    runtime: &Runtime,
+    load: &Load<'_>,
     spec: &AggregateSpec,
     input: &SchemaRef,
 ) -> anyhow::Result<AggregatePlan> {
-    let (plugin, config) = load(runtime, &spec.stage, Stage::Aggregate)?;
+    let (plugin, config) = loaded(load, &StageName::Aggregate(spec.name.clone()), &spec.stage)?;
     let description = plugin.describe_aggregate(&config, input)?;
     let key_columns = spec
         .key

@@ -32,6 +32,12 @@ pub struct Chain {
     sides: Sides,
 }
 
+impl std::fmt::Debug for Chain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Chain").field("parse", &self.plan.parse.plugin).finish_non_exhaustive()
+    }
+}
+
 /// What a worker hands over at a cut.
 #[derive(Debug)]
 pub struct Partial {

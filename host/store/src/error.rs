@@ -23,6 +23,12 @@ pub enum StoreError {
     )]
     SyncFailed { path: PathBuf, cause: io::Error },
     #[error(
+        "{path} is not the component that it is named after: restore it from a copy, or remove it and give the job \
+         the plugin of that digest",
+        path = path.display()
+    )]
+    KeptDamaged { path: PathBuf },
+    #[error(
         "the checkpoint of epoch {epoch} in {place} is not there any more: another process of this job has dropped \
          it, or somebody removed it; see who that is, and start again"
     )]

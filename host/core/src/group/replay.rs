@@ -1,7 +1,8 @@
 //! A chain of stored groups put together: all groups as they once were, then what each
 //! epoch since has changed. Only the rows' places are decided here; no state is read.
 
-use std::collections::{BTreeMap, HashSet};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;
@@ -42,23 +43,19 @@ fn newest_groups(
     batches: &[&RecordBatch],
     is_open: impl Fn(i64) -> bool,
 ) -> Result<Option<RecordBatch>, ReplayError> {
-    let mut seen = HashSet::new();
-    let mut newest = Vec::new();
-    for (at, batch) in batches.iter().enumerate().rev() {
+    let mut rows = Vec::new();
+    for (at, batch) in batches.iter().enumerate() {
         check_columns(batches[0], batch)?;
         let (starts, keys) = identities(batch).ok_or(ReplayError::NoKeys)?;
-        for row in 0..batch.num_rows() {
-            let identity = (starts.value(row), keys.value(row));
-            if is_open(identity.0) && seen.insert(identity) {
-                newest.push((identity, (at, row)));
-            }
-        }
+        let open = (0..batch.num_rows()).filter(|row| is_open(starts.value(*row)));
+        rows.extend(open.map(|row| ((starts.value(row), keys.value(row)), Reverse(at), row)));
     }
-    if newest.is_empty() {
+    if rows.is_empty() {
         return Ok(None);
     }
-    newest.sort_unstable();
-    let places: Vec<(usize, usize)> = newest.into_iter().map(|(_, place)| place).collect();
+    rows.sort_unstable();
+    rows.dedup_by_key(|(identity, _, _)| *identity);
+    let places: Vec<(usize, usize)> = rows.into_iter().map(|(_, Reverse(at), row)| (at, row)).collect();
     Ok(Some(interleave_record_batch(batches, &places)?))
 }
 

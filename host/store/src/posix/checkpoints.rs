@@ -44,6 +44,11 @@ impl<L: FileLayer> ChainStore for CheckpointDir<L> {
 }
 
 impl<L: FileLayer> CheckpointDir<L> {
+    /// The directory `dir` of a job, as the owner with this generation uses it.
+    pub fn new(layer: L, dir: &Path, generation: Generation) -> Self {
+        Self { layer, dir: dir.to_owned(), generation }
+    }
+
     pub(super) fn seal_checkpoint(&self, epoch: Epoch, bytes: &[u8]) -> Result<SealOutcome, StoreError> {
         self.seal(&checkpoint_name(epoch), bytes)
     }

@@ -8,6 +8,7 @@
 mod aside;
 mod checkpoints;
 mod directories;
+mod kept;
 mod listing;
 mod own;
 mod publish;
@@ -68,12 +69,8 @@ impl<L: FileLayer> PosixStore<L> {
     }
 
     /// The checkpoint directory, as the generation owned uses it.
-    pub(crate) fn checkpoints(&self) -> CheckpointDir<L> {
-        CheckpointDir {
-            layer: self.layer.clone(),
-            dir: self.layout.checkpoint_dir().to_owned(),
-            generation: self.generation,
-        }
+    pub fn checkpoints(&self) -> CheckpointDir<L> {
+        CheckpointDir::new(self.layer.clone(), self.layout.checkpoint_dir(), self.generation)
     }
 }
 

@@ -16,6 +16,7 @@ mod refusals;
 mod restarts;
 mod results;
 mod sided;
+mod swaps;
 mod sync_order;
 mod the_broker;
 mod topic_changes;

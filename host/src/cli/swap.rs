@@ -1,0 +1,202 @@
+//! `host swap`: another plugin for a stage of a running job, and `host swaps`: those that
+//! were made before.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use serde_json::{Value, json};
+use speed_layer_core::commit::JobName;
+use speed_layer_store::{CommitStore, inspect};
+
+use super::checkpoint::{Format, plain};
+use crate::control::{Answer, SwapRequest, ask};
+use crate::job::swap::{history_path, read_history};
+use crate::plan::StageName;
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct SwapArgs {
+    #[command(flatten)]
+    job: RunningJob,
+    /// Which stage: parse, transform[:NUMBER] (from 0) or aggregate[:NAME]
+    #[arg(long, value_name = "STAGE")]
+    stage: StageName,
+    /// The new plugin's component
+    #[arg(value_name = "NEW.wasm", required_unless_present = "back")]
+    plugin: Option<PathBuf>,
+    /// Put the plugin before the present one back
+    #[arg(long, conflicts_with = "plugin")]
+    back: bool,
+    /// Say what it would change, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Ask a plugin of an older state version, too, whether it takes over the open windows
+    #[arg(long)]
+    allow_downgrade: bool,
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+}
+
+const EXAMPLES: &str = "Examples:
+  host swap --checkpoint checkpoint --stage aggregate:daily ohlcv_upticks.wasm
+  host swap --checkpoint checkpoint --stage parse ticker_json.wasm --dry-run
+  host swap --checkpoint checkpoint --stage aggregate --back
+
+The job goes on while the plugin is compiled and checked. Then it is tried on the next
+batches; a plugin that fails is taken out again, and nothing is lost. Exit code 0: the
+plugin serves the job, and its next start too. 1: the old one does.";
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  host swaps --checkpoint checkpoint
+  host swaps --checkpoint checkpoint --format json | jq '.[-1].outcome'")]
+pub struct SwapsArgs {
+    #[command(flatten)]
+    job: RunningJob,
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+}
+
+/// Which job.
+#[derive(Debug, Args)]
+struct RunningJob {
+    /// The parent folder of the jobs' checkpoints, as `host run` has it, or one job's own
+    #[arg(long, value_name = "DIR")]
+    checkpoint: PathBuf,
+    /// The job; needed where the folder holds several
+    #[arg(long, value_name = "NAME", value_parser = JobName::new)]
+    job: Option<JobName>,
+}
+
+impl RunningJob {
+    /// Its own checkpoint directory.
+    fn dir(&self) -> anyhow::Result<PathBuf> {
+        Ok(inspect::find(&self.checkpoint, self.job.as_ref())?.place().into())
+    }
+}
+
+pub fn run(args: &SwapArgs) -> anyhow::Result<()> {
+    let dir = args.job.dir()?;
+    let component = args
+        .plugin
+        .as_ref()
+        .map(|path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display())));
+    let component = component.transpose()?.unwrap_or_default();
+    if component.is_empty() && !args.back {
+        bail!("{} is empty", args.plugin.clone().unwrap_or_default().display());
+    }
+    let stem = args.plugin.as_ref().and_then(|path| path.file_stem());
+    let request = SwapRequest {
+        stage: args.stage.to_string(),
+        name: stem.map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default(),
+        component_bytes: component.len() as u64,
+        dry_run: args.dry_run,
+        allow_downgrade: args.allow_downgrade,
+        asked_by: format!("uid {} pid {}", rustix::process::getuid().as_raw(), std::process::id()),
+    };
+    let mut plan = Value::Null;
+    let mut tell = |answer: &Answer| match answer {
+        Answer::Plan(value) => {
+            plan = value.clone();
+            if matches!(args.format, Format::Table) { write(&plan_lines(value)) } else { Ok(()) }
+        }
+        _ => Ok(()),
+    };
+    match ask(&dir, &request, &component, &mut tell)? {
+        Answer::Done(report) => {
+            match args.format {
+                Format::Json => write(&format!("{report:#}\n"))?,
+                Format::Table => write(&outcome_line(&report))?,
+            }
+            ended(&report)
+        }
+        Answer::Failed(why) => bail!("the swap is refused, and nothing has changed: {why}"),
+        Answer::Told | Answer::Plan(_) => match args.format {
+            Format::Json => write(&format!("{plan:#}\n")),
+            Format::Table => write("nothing was changed\n"),
+        },
+    }
+}
+
+/// The exit code says which plugin serves the job now.
+fn ended(report: &Value) -> anyhow::Result<()> {
+    match report["outcome"].as_str() {
+        Some("swapped") => Ok(()),
+        Some("rolled_back") => bail!(
+            "the new plugin failed on probation and was taken out again, nothing is lost: {}",
+            plain(&report["why"])
+        ),
+        _ => bail!("the swap is refused, and nothing has changed: {}", plain(&report["why"])),
+    }
+}
+
+pub fn list(args: &SwapsArgs) -> anyhow::Result<()> {
+    let swaps = read_history(&history_path(&args.job.dir()?))?;
+    match args.format {
+        Format::Json => write(&format!("{:#}\n", json!(swaps))),
+        Format::Table if swaps.is_empty() => write("no swap was tried yet\n"),
+        Format::Table => write(&swaps.iter().map(history_line).collect::<String>()),
+    }
+}
+
+fn write(text: &str) -> anyhow::Result<()> {
+    Ok(std::io::stdout().write_all(text.as_bytes())?)
+}
+
+fn plan_lines(plan: &Value) -> String {
+    let mut text = format!(
+        "{}: {} by {} ({})\n",
+        plain(&plan["stage"]),
+        named(&plan["from"]),
+        named(&plan["to"]),
+        plain(&plan["change"])
+    );
+    for of in plan["aggregates"].as_array().into_iter().flatten() {
+        let versions = format!("{} to {}", of["state_version"][0], of["state_version"][1]);
+        text += &format!("  aggregate {}: state version {versions}\n", plain(&of["aggregate"]));
+        for (what, field) in [("state", "state"), ("output", "output")] {
+            let changes = of[field].as_array().into_iter().flatten();
+            changes.for_each(|change| text += &format!("    {what}: {}\n", plain(change)));
+        }
+    }
+    text
+}
+
+fn named(of: &Value) -> String {
+    let digest = plain(&of["digest"]);
+    format!("{} (sha256:{})", plain(&of["name"]), &digest[..digest.len().min(12)])
+}
+
+fn outcome_line(report: &Value) -> String {
+    match report["outcome"].as_str() {
+        Some("swapped") => format!(
+            "swapped with epoch {}, from {}; the stream stood for {:.1} ms\n",
+            report["epoch"],
+            marks(&report["from_offsets"]),
+            report["pause_ms"].as_f64().unwrap_or_default()
+        ),
+        _ => String::new(),
+    }
+}
+
+fn marks(of: &Value) -> String {
+    let mark = |of: &Value| format!("{}/{}@{}", plain(&of["topic"]), of["partition"], of["offset"]);
+    of.as_array().into_iter().flatten().map(mark).collect::<Vec<_>>().join(", ")
+}
+
+fn history_line(of: &Value) -> String {
+    let what = format!(
+        "{} {} {} by {}",
+        plain(&of["at"]),
+        plain(&of["stage"]),
+        named(&of["from"]),
+        named(&of["to"])
+    );
+    let outcome = match of["outcome"].as_str() {
+        Some("swapped") => format!("swapped with epoch {}, from {}", of["epoch"], marks(&of["from_offsets"])),
+        outcome => format!("{}: {}", outcome.unwrap_or_default().replace('_', " "), plain(&of["why"])),
+    };
+    format!("{what}, {}, asked by {}: {outcome}\n", plain(&of["change"]), plain(&of["asked_by"]))
+}

@@ -1,0 +1,132 @@
+//! The socket's owner: the running job, with a thread that hears one connection after
+//! the other.
+
+use std::fs::{DirBuilder, File, Permissions};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use tracing::{debug, warn};
+
+use super::{Answer, LINE_BYTES_MAX, SOCKET, SwapRequest};
+use crate::job::swap::{Request, Swapper};
+
+/// Whoever says nothing for so long is not listened to any more.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+
+/// The job's end of its control socket; the socket goes with it.
+pub struct Server {
+    path: PathBuf,
+}
+
+impl Server {
+    /// Listens in `dir`, the job's checkpoint directory, which this process owns.
+    ///
+    /// # Errors
+    /// There can be no socket.
+    pub fn start(dir: &Path, swapper: Arc<Swapper>) -> anyhow::Result<Self> {
+        let path = dir.join(SOCKET);
+        let listener = listen(dir, &path)
+            .with_context(|| format!("the control socket {} cannot be made", path.display()))?;
+        let hear = move || {
+            for connection in listener.incoming() {
+                match connection {
+                    Ok(connection) => hear(&connection, &swapper),
+                    Err(error) => debug!("a connection to the control socket failed: {error}"),
+                }
+            }
+        };
+        thread::Builder::new()
+            .name("control".to_owned())
+            .spawn(hear)
+            .context("its thread cannot be started")?;
+        Ok(Self { path })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A socket that is left behind is replaced at the next start.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// The socket that an earlier process left is replaced: this one owns the job. It is made
+/// in a folder that nobody else can enter, and gets its place when it is nobody else's to
+/// write to. A socket's path may have no more than about a hundred bytes, so it is reached
+/// by a descriptor.
+fn listen(dir: &Path, path: &Path) -> anyhow::Result<UnixListener> {
+    let closed = dir.join("control.new");
+    match std::fs::remove_dir_all(&closed) {
+        Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(cause.into()),
+        _ => {}
+    }
+    DirBuilder::new().mode(0o700).create(&closed)?;
+    let folder = File::open(&closed)?;
+    let listener = UnixListener::bind(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd()))?;
+    let made = closed.join(SOCKET);
+    std::fs::set_permissions(&made, Permissions::from_mode(0o600))?;
+    std::fs::rename(made, path)?;
+    std::fs::remove_dir(closed)?;
+    Ok(listener)
+}
+
+fn hear(connection: &UnixStream, swapper: &Swapper) {
+    let answered = serve(connection, swapper).or_else(|error| {
+        warn!("a swap was refused: {error:#}");
+        say(connection, &Answer::Failed(format!("{error:#}")))
+    });
+    if let Err(error) = answered {
+        debug!("whoever asked for a swap did not wait for the answer: {error:#}");
+    }
+}
+
+fn serve(connection: &UnixStream, swapper: &Swapper) -> anyhow::Result<()> {
+    connection.set_read_timeout(Some(SILENCE_MAX))?;
+    let mut reader = BufReader::new(connection);
+    let mut line = String::new();
+    reader.by_ref().take(LINE_BYTES_MAX).read_line(&mut line).context("no request was heard")?;
+    let asked: SwapRequest = serde_json::from_str(&line)
+        .context("the request cannot be read; is `host` of the same version as the running job?")?;
+    let stage = asked.stage.parse().map_err(anyhow::Error::msg)?;
+    let request = Request { stage, allow_downgrade: asked.allow_downgrade };
+    let max = swapper.runtime.limits().component_bytes_max;
+    ensure!(
+        asked.component_bytes <= max,
+        "the component has {} bytes, more than the {max}",
+        asked.component_bytes
+    );
+    let (name, component) = match asked.component_bytes {
+        0 => swapper.before(&request.stage)?,
+        bytes => (asked.name, component(&mut reader, bytes)?),
+    };
+    let mut tell = |plan: &_| say(connection, &Answer::Plan(serde_json::to_value(plan)?));
+    let report = swapper.swap(&request, &name, &component, &asked.asked_by, asked.dry_run, &mut tell)?;
+    match report {
+        Some(report) => say(connection, &Answer::Done(serde_json::to_value(report)?)),
+        None => say(connection, &Answer::Told),
+    }
+}
+
+fn component(reader: &mut impl Read, bytes: u64) -> anyhow::Result<Vec<u8>> {
+    let mut component = Vec::new();
+    reader.take(bytes).read_to_end(&mut component).context("the component was not sent in time")?;
+    ensure!(
+        component.len() as u64 == bytes,
+        "{} bytes of the component came in place of {bytes}",
+        component.len()
+    );
+    Ok(component)
+}
+
+fn say(mut connection: &UnixStream, answer: &Answer) -> anyhow::Result<()> {
+    let mut line = serde_json::to_vec(answer)?;
+    line.push(b'\n');
+    Ok(connection.write_all(&line)?)
+}

@@ -1,0 +1,85 @@
+//! Swaps in a running job over records in memory: whatever is swapped and however often,
+//! the windows are those of a job that never was.
+
+use std::sync::Arc;
+use std::thread;
+
+use super::memory::{self, MemoryTopic, Tick};
+use super::recomputed::{published, recompute};
+use super::{DAY_MS, START_MS, open, spec};
+use crate::config::JobSpec;
+use crate::job::StopHandle;
+use crate::job::swap::{Outcome, Request, Swapper};
+use crate::plan::StageName;
+
+/// The same component under another digest: with a custom section at its end.
+fn variant(component: &[u8], mark: &str) -> Vec<u8> {
+    let name = b"variant";
+    let content = [&[name.len() as u8], name.as_slice(), mark.as_bytes()].concat();
+    assert!(content.len() < 128);
+    [component, &[0, content.len() as u8], &content].concat()
+}
+
+fn plugin(spec: &JobSpec, name: &str) -> Vec<u8> {
+    std::fs::read(spec.parse.plugin.with_file_name(format!("{name}.wasm"))).unwrap()
+}
+
+fn swap(swapper: &Swapper, stage: &StageName, component: &[u8]) -> anyhow::Result<Outcome> {
+    let request = Request { stage: stage.clone(), allow_downgrade: false };
+    let report = swapper.swap(&request, "new", component, "a test", false, &mut |_| Ok(()))?;
+    Ok(report.unwrap().outcome)
+}
+
+/// Runs a job over `ticks` while `meddle` does as it likes, and compares.
+fn check(ticks: &[Tick], cap: u64, workers: usize, meddle: impl FnOnce(&JobSpec, &Swapper) + Send) {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = spec(folder.path(), Some(cap));
+    let mut topic = MemoryTopic::new(4);
+    topic.append(ticks);
+    let opened = open(&spec, &topic, workers);
+    let swapper = Arc::clone(&opened.swapper);
+    let summary = thread::scope(|scope| {
+        scope.spawn(|| meddle(&spec, &swapper));
+        opened.run(&StopHandle::default(), &mut |_| {}).unwrap()
+    });
+    summary.account.check().unwrap();
+    assert_eq!(summary.account.records_in, ticks.len() as u64);
+    let expected = recompute(ticks, &topic, DAY_MS, 3_600_000);
+    assert_eq!(published(&spec.aggregates[0].output), expected);
+}
+
+fn ticks(count: usize) -> Vec<Tick> {
+    memory::jittered_ticks(13, count, 20, 6 * DAY_MS, START_MS)
+}
+
+/// Swaps `stage` between two digests of `name` until the job ends; how often it did.
+fn swap_on(spec: &JobSpec, swapper: &Swapper, stage: &StageName, name: &str) -> usize {
+    let component = plugin(spec, name);
+    let mut swapped = 0;
+    for round in 0.. {
+        match swap(swapper, stage, &variant(&component, &round.to_string())) {
+            Ok(Outcome::Swapped { .. }) => swapped += 1,
+            Ok(Outcome::Refused { .. }) | Err(_) => break,
+            Ok(rolled_back) => panic!("{rolled_back:?}"),
+        }
+    }
+    swapped
+}
+
+#[test]
+fn an_aggregate_swapped_again_and_again_changes_no_row() {
+    check(&ticks(300_000), 2_000, 2, |spec, swapper| {
+        let swapped = swap_on(spec, swapper, &StageName::Aggregate("daily".into()), "ohlcv");
+        assert!(swapped >= 3, "{swapped}");
+    });
+}
+
+#[test]
+fn every_other_stage_can_be_swapped_too() {
+    for (stage, name) in [(StageName::Parse, "ticker_json"), (StageName::Transform(0), "ticker_time")] {
+        check(&ticks(200_000), 2_000, 2, |spec, swapper| {
+            let swapped = swap_on(spec, swapper, &stage, name);
+            assert!(swapped >= 2, "{stage}: {swapped}");
+        });
+    }
+}
