@@ -113,3 +113,100 @@ impl TopicChanges {
 fn failed(error: anyhow::Error) -> Revision {
     Revision { failure: Some(error), ..Revision::default() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{OnDataLoss, Start};
+    use crate::job::positions::Beginnings;
+    use speed_layer_kafka::PartitionFacts;
+
+    fn facts(id: &str, ends: &[i64]) -> TopicFacts {
+        let one = |(partition, &end): (i32, &i64)| PartitionFacts {
+            partition,
+            log_start: 0,
+            last_stable: end,
+            high_watermark: end,
+            leader_epoch: None,
+        };
+        TopicFacts { topic: "t".into(), id: Some(id.into()), partitions: (0..).zip(ends).map(one).collect() }
+    }
+
+    fn changes(on_data_loss: OnDataLoss, takes_new: bool) -> TopicChanges {
+        let source = SourceSpec {
+            brokers: "b".into(),
+            topic: "t".into(),
+            start: Start::Earliest,
+            on_data_loss,
+            wait_for_topic_ms: 0,
+            metadata_refresh_ms: 1,
+            properties: BTreeMap::new(),
+        };
+        TopicChanges::new(&source, takes_new, None)
+    }
+
+    /// A job that stands at offset 5 of the one partition of a topic that ends there.
+    fn at_five(idle_timeout_ms: u64) -> Partitions {
+        let now = facts("one", &[5]);
+        let mut beginnings = Beginnings::at_log_start(&now);
+        beginnings.partitions[0].start_offset = 5;
+        beginnings.partitions[0].clock.max_event_ms = Some(1_000);
+        Partitions::new(&now, &beginnings.partitions, idle_timeout_ms, None).0
+    }
+
+    fn seen(facts: TopicFacts) -> Seen {
+        Seen::Facts { facts, asked: 0 }
+    }
+
+    #[test]
+    fn a_new_partition_waits_for_the_trigger_and_then_holds_the_clock_until_it_has_shown_a_time() {
+        for (end, clock_ms) in [(3, None), (0, Some(1_000))] {
+            let (mut changes, mut partitions) = (changes(OnDataLoss::Stop, true), at_five(30_000));
+            assert_eq!(partitions.clock_ms(), Some(1_000));
+            changes.note_seen(seen(facts("one", &[5, end])));
+            assert!(!changes.is_pressing(&partitions));
+            let revision = changes.at_cut(&mut partitions).unwrap();
+            assert_eq!(revision.assignments, [Assignment::open(1, 0)]);
+            assert_eq!(partitions.clock_ms(), clock_ms, "its log ends at {end}");
+            assert_eq!(partitions.progress().len(), 2, "a checkpoint has it");
+            changes.note_seen(seen(facts("one", &[5, end])));
+            assert!(changes.at_cut(&mut partitions).unwrap().assignments.is_empty(), "it is new once");
+        }
+    }
+
+    #[test]
+    fn another_topic_is_gone_over_to_only_where_nothing_of_it_can_have_been_read() {
+        for (policy, end, is_mixed, fails) in [
+            (OnDataLoss::Stop, 3, false, true),
+            (OnDataLoss::Skip, 3, false, false),
+            (OnDataLoss::Stop, 5, true, true),
+            (OnDataLoss::Skip, 9, true, true),
+        ] {
+            let (mut changes, mut partitions) = (changes(policy, true), at_five(30_000));
+            changes.note_seen(seen(facts("two", &[end])));
+            assert!(changes.is_pressing(&partitions), "it does not wait for the trigger");
+            match changes.at_cut(&mut partitions) {
+                Err(_) => assert!(is_mixed && fails, "{end}"),
+                Ok(revision) => {
+                    assert!(!is_mixed && revision.failure.is_some() == fails, "{end}");
+                    let places = if fails { vec![] } else { vec![Assignment::open(0, 0)] };
+                    assert_eq!(revision.assignments, places);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_seen_before_a_loss_does_not_explain_it() {
+        let (mut changes, mut partitions) = (changes(OnDataLoss::Stop, true), at_five(30_000));
+        changes.note_seen(seen(facts("one", &[5])));
+        let (topic, reason) = ("t".to_owned(), "why".to_owned());
+        changes.note_loss(0, SourceError::OffsetOutOfRange { topic, partition: 0, offset: 5, reason });
+        assert!(!changes.is_pressing(&partitions));
+        assert!(changes.at_cut(&mut partitions).unwrap().failure.is_none(), "it is not known yet");
+        changes.note_seen(seen(facts("one", &[2])));
+        assert!(changes.is_pressing(&partitions));
+        let failure = changes.at_cut(&mut partitions).unwrap().failure.unwrap().to_string();
+        assert!(failure.contains("ends at offset 2") && failure.contains("stands at offset 5"), "{failure}");
+    }
+}

@@ -12,10 +12,15 @@ use speed_layer_kafka::{Assignment, Feed, PollLimits, PollOutcome, Position, Sou
 pub trait RecordFeed: Send {
     fn poll(&mut self, records: &mut Records, limits: &PollLimits) -> anyhow::Result<PollOutcome>;
     fn positions(&self) -> Vec<Position>;
-    /// Reads a partition, new or known, from this place on.
-    fn assign(&mut self, assignment: &Assignment) -> anyhow::Result<()>;
+    /// Reads a partition, new or known, from this place on; only asked of a source that is
+    /// looked at while it is read.
+    fn assign(&mut self, assignment: &Assignment) -> anyhow::Result<()> {
+        anyhow::bail!("partition {} cannot be added to a source that does not change", assignment.partition)
+    }
     /// Partitions that give nothing any more, each told once.
-    fn take_losses(&mut self) -> Vec<SourceError>;
+    fn take_losses(&mut self) -> Vec<SourceError> {
+        Vec::new()
+    }
     /// Every partition has reached its bound; without one, has nothing more to read now.
     fn is_at_end(&self) -> bool;
 }

@@ -270,4 +270,80 @@ mod tests {
         assert_eq!(found.partitions[0].leader_epoch, None);
         assert_eq!(found.gaps.len(), 1);
     }
+
+    fn out_of_range() -> SourceError {
+        SourceError::OffsetOutOfRange { topic: "t".into(), partition: 0, offset: 5, reason: "why".into() }
+    }
+
+    fn cut_back(cut_to: i64) -> SourceError {
+        let (topic, reason) = ("t".into(), "why".into());
+        SourceError::LogTruncated { topic, partition: 0, offset: 5, cut_to: Some(cut_to), reason }
+    }
+
+    /// Partition 0 stands at 5, partition 1 at 4 and has lost nothing; what becomes of them.
+    fn revise(
+        loss: Option<SourceError>,
+        now: &TopicFacts,
+        takes_new: bool,
+    ) -> (anyhow::Result<Beginnings>, Beginnings) {
+        let lost: BTreeMap<_, _> = loss.into_iter().map(|error| (0, error)).collect();
+        let before = [stored(0, 5), stored(1, 4)];
+        let revised = |policy| revised(&source(policy), &before, now, &lost, takes_new);
+        (revised(OnDataLoss::Stop), revised(OnDataLoss::Skip).unwrap())
+    }
+
+    fn places(beginnings: &Beginnings) -> Vec<(i32, i64)> {
+        beginnings.partitions.iter().map(|begin| (begin.partition, begin.start_offset)).collect()
+    }
+
+    #[test]
+    fn a_running_job_takes_on_what_is_new_and_leaves_the_rest_alone() {
+        let now = facts("one", &[(7, 9), (0, 9), (0, 3)]);
+        let (stop, skip) = revise(None, &now, true);
+        assert_eq!((places(&stop.unwrap()), places(&skip)), (vec![(2, 0)], vec![(2, 0)]));
+        assert!(skip.gaps.is_empty(), "retention may be ahead of what is being read from the queue");
+        assert!(revise(None, &now, false).1.partitions.is_empty(), "a bounded run reads those of its start");
+    }
+
+    #[test]
+    fn a_partition_that_lost_something_ends_the_job_or_begins_behind_the_gap() {
+        let gone = TopicFacts {
+            partitions: facts("one", &[(0, 9), (0, 9)]).partitions[1..].to_vec(),
+            ..facts("one", &[])
+        };
+        for (case, loss, now, begins, gap) in [
+            ("overtaken", out_of_range(), facts("one", &[(8, 9), (0, 9)]), vec![(0, 8)], Some((5, 8))),
+            ("shorter", out_of_range(), facts("one", &[(0, 3), (0, 9)]), vec![(0, 3)], Some((3, 5))),
+            (
+                "shorter, and told so",
+                cut_back(2),
+                facts("one", &[(0, 3), (0, 9)]),
+                vec![(0, 2)],
+                Some((2, 5)),
+            ),
+            ("written anew", cut_back(2), facts("one", &[(0, 9), (0, 9)]), vec![(0, 2)], Some((2, 5))),
+            ("gone", out_of_range(), gone, vec![], Some((5, 5))),
+        ] {
+            let (stop, skip) = revise(Some(loss), &now, true);
+            assert!(stop.is_err(), "{case}");
+            assert_eq!(places(&skip), begins, "{case}");
+            assert_eq!(skip.gaps.first().map(|gap| (gap.from, gap.to)), gap, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_partition_that_was_only_unknown_for_a_moment_is_begun_where_it_stood() {
+        let unknown = SourceError::TopicGone { topic: "t".into(), partition: 0, reason: "why".into() };
+        let (stop, skip) = revise(Some(unknown), &facts("one", &[(0, 9), (0, 9)]), true);
+        assert_eq!((places(&stop.unwrap()), places(&skip)), (vec![(0, 5)], vec![(0, 5)]));
+        assert!(skip.gaps.is_empty());
+    }
+
+    #[test]
+    fn of_another_topic_every_partition_begins_at_its_start() {
+        let (stop, skip) = revise(Some(out_of_range()), &facts("two", &[(0, 3), (1, 2), (0, 1)]), true);
+        assert!(stop.unwrap_err().to_string().contains("made again"));
+        assert_eq!(places(&skip), [(0, 0), (1, 1), (2, 0)]);
+        assert_eq!(skip.gaps.len(), 2);
+    }
 }

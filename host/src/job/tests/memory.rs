@@ -3,9 +3,7 @@
 use std::collections::VecDeque;
 
 use speed_layer_core::records::{Records, TimestampKind};
-use speed_layer_kafka::{
-    Assignment, PartitionFacts, PollLimits, PollOutcome, Position, SourceError, TopicFacts,
-};
+use speed_layer_kafka::{Assignment, PartitionFacts, PollLimits, PollOutcome, Position, TopicFacts};
 
 use crate::job::feed::RecordFeed;
 
@@ -140,14 +138,6 @@ impl RecordFeed for MemoryFeed {
 
     fn positions(&self) -> Vec<Position> {
         self.positions.clone()
-    }
-
-    fn assign(&mut self, _assignment: &Assignment) -> anyhow::Result<()> {
-        unreachable!("this topic does not change while it is read")
-    }
-
-    fn take_losses(&mut self) -> Vec<SourceError> {
-        Vec::new()
     }
 
     fn is_at_end(&self) -> bool {
