@@ -12,9 +12,7 @@ use speed_layer::inside::{
     StopHandle, load, store,
 };
 use speed_layer_core::records::{Records, TimestampKind};
-use speed_layer_kafka::{
-    Assignment, PartitionFacts, PollLimits, PollOutcome, Position, SourceError, TopicFacts,
-};
+use speed_layer_kafka::{PartitionFacts, PollLimits, PollOutcome, Position, TopicFacts};
 
 /// Groups that every commit changes.
 const TOUCHED: usize = 1_000;
@@ -147,14 +145,6 @@ fn records(groups: &[usize], first_offset: i64) -> Records {
 struct NoFeed;
 
 impl RecordFeed for NoFeed {
-    fn assign(&mut self, _: &Assignment) -> anyhow::Result<()> {
-        Ok(())
-    }
-
-    fn take_losses(&mut self) -> Vec<SourceError> {
-        Vec::new()
-    }
-
     fn poll(&mut self, _: &mut Records, _: &PollLimits) -> anyhow::Result<PollOutcome> {
         Ok(PollOutcome { records: 0, moved: false })
     }
