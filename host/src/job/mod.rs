@@ -77,10 +77,10 @@ pub fn run(
     run_over(spec, open::store(spec)?, stop, on_commit)
 }
 
-/// As [`run`], over a store of the caller's.
+/// As `run`, over a store of the caller's.
 ///
 /// # Errors
-/// As [`run`].
+/// As `run`.
 pub fn run_over<L: FileLayer + Send + 'static>(
     spec: &JobSpec,
     store: PosixStore<L>,

@@ -1,5 +1,5 @@
 //! A checkpoint's bytes, and a snapshot's: what the sections of a
-//! [container](crate::container) mean. Never changed once written. No files here: bytes
+//! container mean. Never changed once written. No files here: bytes
 //! in, bytes out.
 //!
 //! | kind of section | name | what |
