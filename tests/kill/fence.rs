@@ -30,6 +30,7 @@ pub fn play(field: &mut Field, name: &str, point: &str, rng: &mut Rng) -> Result
     second.wait_for("committed", LIMIT)?;
     let second = if rng.bool() { Some(second) } else { end_well(second).map(|()| None)? };
     let before = first_owners_files(&job.folder)?;
+    let sealed = checkpoints(&job.folder)?;
     first.signal("CONT")?;
     let fenced = first.finish(LIMIT)?;
     let is_fenced =
@@ -37,7 +38,13 @@ pub fn play(field: &mut Field, name: &str, point: &str, rng: &mut Rng) -> Result
     ensure!(is_fenced && fenced.stdout.is_empty(), "the first owner was not fenced: {}", fenced.told());
     let after = first_owners_files(&job.folder)?;
     ensure!(before == after, "the first owner went on publishing: {:?}", after.symmetric_difference(&before));
-    second.map_or(Ok(()), end_well)?;
+    match second {
+        Some(second) => end_well(second)?,
+        None => ensure!(
+            checkpoints(&job.folder)?.is_subset(&sealed),
+            "the first owner sealed something after the second had ended"
+        ),
+    }
     field.tally.fenced += 1;
     job.complete()?;
     let truth = Rc::clone(&field.truth);
@@ -85,6 +92,19 @@ fn is_stopped(process: u32) -> Result<bool> {
         }
     }
     Ok(true)
+}
+
+/// The names of the checkpoints.
+fn checkpoints(folder: &Path) -> Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    for entry in fs::read_dir(folder.join("checkpoint").join(JOB))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.starts_with("ckpt-") && !name.contains(".g") {
+            found.insert(name);
+        }
+    }
+    ensure!(!found.is_empty(), "there is no checkpoint in {}", folder.display());
+    Ok(found)
 }
 
 /// The published files whose names say that the first generation made them.

@@ -70,18 +70,11 @@ impl<L: FileLayer> CheckpointDir<L> {
     fn link_new(&self, name: &str, bytes: &[u8]) -> Result<(PathBuf, SealOutcome), StoreError> {
         let sealed = self.dir.join(name);
         let unsealed = self.dir.join(format!("{name}.g{}{UNSEALED_SUFFIX}", self.generation));
+        let is_snapshot = name.starts_with(SNAPSHOT_PREFIX);
         let mut file = write_new(&self.layer, &unsealed, bytes)?;
-        fail_point(if name.starts_with(SNAPSHOT_PREFIX) {
-            "snapshot.before_sync"
-        } else {
-            "seal.before_sync"
-        });
+        fail_point(if is_snapshot { "snapshot.before_sync" } else { "seal.before_sync" });
         file.sync().map_err(StoreError::sync(&unsealed))?;
-        fail_point(if name.starts_with(SNAPSHOT_PREFIX) {
-            "snapshot.before_link"
-        } else {
-            "seal.before_link"
-        });
+        fail_point(if is_snapshot { "snapshot.before_link" } else { "seal.before_link" });
         match self.layer.link(&unsealed, &sealed) {
             Ok(()) => Ok((unsealed, SealOutcome::Created)),
             Err(cause) if cause.kind() == ErrorKind::AlreadyExists => Ok((unsealed, SealOutcome::Exists)),
