@@ -25,6 +25,7 @@ def duckdb_reader():
 
     db = duckdb.connect()
     db.sql("set threads = 1")
+    db.sql("set enable_progress_bar = false")
 
     def query(sql, width):
         try:
@@ -127,8 +128,8 @@ def judge(before, now):
 
 
 class Round:
-    def __init__(self, folder):
-        self.folder, self.reads, self.seen, self.wrong = folder, 0, NOTHING, None
+    def __init__(self, folder, out):
+        self.out, self.folder, self.reads, self.seen, self.wrong = out, folder, 0, NOTHING, None
 
     def read(self, reader):
         try:
@@ -140,11 +141,14 @@ class Round:
             self.wrong = self.wrong or f"{type(error).__name__}: {error}"
 
     def answer(self):
-        print(json.dumps({"reads": self.reads, "wrong": self.wrong, **self.seen}), flush=True)
+        print(json.dumps({"reads": self.reads, "wrong": self.wrong, **self.seen}), file=self.out, flush=True)
 
 
 def main():
     os.nice(10)
+    # Whatever a library prints goes to stderr: stdout is for answers alone.
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     reader = {"duckdb": duckdb_reader, "polars": polars_reader, "pyarrow": pyarrow_reader}[sys.argv[1]]()
     commands = queue.SimpleQueue()
 
@@ -165,7 +169,7 @@ def main():
         if command is None:
             return
         if command[0] == "begin":
-            current = Round(command[1])
+            current = Round(command[1], out)
         else:
             current.read(reader)
         current.answer()
