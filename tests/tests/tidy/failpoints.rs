@@ -18,7 +18,7 @@ fn quoted(text: &str) -> Vec<String> {
 /// The names that a source passes to `fail_point`.
 fn passed(source: &str) -> Vec<String> {
     let calls = source.split(CALL).skip(1);
-    calls.flat_map(|rest| quoted(rest.split(");").next().unwrap_or_default())).collect()
+    calls.flat_map(|rest| quoted(rest.split(')').next().unwrap_or_default())).collect()
 }
 
 fn complaints(listed: &[String], in_code: &[String]) -> Vec<String> {
