@@ -19,6 +19,9 @@ use crate::error::{BrokerError, ConfigError, is_authentication, is_of_connection
 /// How long a broker is waited for by default.
 pub const ANSWER_TIMEOUT_MS: u64 = 10_000;
 
+/// Long enough for every event that waits: one look at them ends at the first that is served.
+const EVENTS_SETTLE: Duration = Duration::from_millis(10);
+
 /// How often a missing topic is looked for.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
@@ -160,7 +163,7 @@ impl Broker {
     /// Whether the connection to the last of the brokers has broken since this was asked
     /// before, and why.
     pub fn lost_connection(&self) -> Option<String> {
-        self.serve_events(Duration::ZERO);
+        self.serve_events(EVENTS_SETTLE);
         let context = self.client.context();
         let was_lost = context.take_all_down();
         was_lost.then(|| context.last_error().map_or_else(|| "no reason told".to_owned(), |told| told.reason))

@@ -177,6 +177,8 @@ impl Watch {
     }
 
     fn note_back(&mut self) {
+        // They answer: what broke before is over, and must not be told later.
+        let _ = self.broker.lost_connection();
         if let Some(since) = self.away_since.take() {
             let away_s = (Utc::now() - since).num_seconds();
             info!(topic = self.topic, brokers = self.brokers, away_s, "the brokers are back");
