@@ -20,8 +20,11 @@ use crate::plan::StageName;
 pub struct SwapArgs {
     #[command(flatten)]
     job: RunningJob,
-    /// Which stage: parse, transform[:NUMBER] (from 0) or aggregate[:NAME]
-    #[arg(long, value_name = "STAGE")]
+    #[arg(
+        long,
+        value_name = "STAGE",
+        help = "Which stage: parse, transform[:NUMBER] (from 0) or aggregate[:NAME]"
+    )]
     stage: StageName,
     /// The new plugin's component
     #[arg(value_name = "NEW.wasm", required_unless_present = "back")]
