@@ -16,7 +16,7 @@ pub enum Stage {
 
 use Stage::{Batch, Commit, End, Start};
 
-pub const POINTS: [(&str, Stage); 44] = [
+pub const POINTS: [(&str, Stage); 48] = [
     ("source.after_poll", Batch),
     ("parse.mid_batch", Batch),
     ("transform.mid_batch", Batch),
@@ -56,6 +56,10 @@ pub const POINTS: [(&str, Stage); 44] = [
     ("directory.made", Start),
     ("claim.after_lock", Start),
     ("claim.before_dir_sync", Start),
+    ("keep.before_write", Start),
+    ("keep.before_sync", Start),
+    ("keep.before_link", Start),
+    ("keep.after_link", Start),
     ("recover.after_claim", Start),
     ("recover.mid_redo", Start),
     ("recover.before_dir_sync", Start),

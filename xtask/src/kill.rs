@@ -12,7 +12,7 @@ use crate::workspace::{cargo, root, target};
 use crate::{build, prerequisites, python};
 
 /// As many as take a few minutes.
-const ROUNDS_IN_TESTS: &str = "5";
+const ROUNDS_IN_TESTS: &str = "3";
 
 /// Builds what is needed and plays rounds; gives the exit code of the program that does.
 ///

@@ -35,9 +35,7 @@ impl<L: FileLayer> ChainStore for CheckpointDir<L> {
     }
 
     fn seal_snapshot(&mut self, epoch: Epoch, of: Digest, bytes: &[u8]) -> Result<SealOutcome, StoreError> {
-        fail_point("snapshot.before_write");
         let (unsealed, outcome) = self.link_new(&snapshot_name(epoch, of), bytes)?;
-        fail_point("snapshot.after_link");
         unlink(&self.layer, &unsealed)?;
         Ok(outcome)
     }
@@ -56,9 +54,7 @@ impl<L: FileLayer> CheckpointDir<L> {
     /// Writes a file under a name of this generation, syncs it, and links it to its
     /// final name, durably.
     pub(super) fn seal(&self, name: &str, bytes: &[u8]) -> Result<SealOutcome, StoreError> {
-        fail_point("seal.before_write");
         let (unsealed, outcome) = self.link_new(name, bytes)?;
-        fail_point("seal.after_link");
         self.sync()?;
         fail_point("seal.after_dir_sync");
         unlink(&self.layer, &unsealed)?;
@@ -70,12 +66,14 @@ impl<L: FileLayer> CheckpointDir<L> {
     fn link_new(&self, name: &str, bytes: &[u8]) -> Result<(PathBuf, SealOutcome), StoreError> {
         let sealed = self.dir.join(name);
         let unsealed = self.dir.join(format!("{name}.g{}{UNSEALED_SUFFIX}", self.generation));
-        let is_snapshot = name.starts_with(SNAPSHOT_PREFIX);
+        fail_point(point_of(name, ["seal.before_write", "snapshot.before_write", "keep.before_write"]));
         let mut file = write_new(&self.layer, &unsealed, bytes)?;
-        fail_point(if is_snapshot { "snapshot.before_sync" } else { "seal.before_sync" });
+        fail_point(point_of(name, ["seal.before_sync", "snapshot.before_sync", "keep.before_sync"]));
         file.sync().map_err(StoreError::sync(&unsealed))?;
-        fail_point(if is_snapshot { "snapshot.before_link" } else { "seal.before_link" });
-        match self.layer.link(&unsealed, &sealed) {
+        fail_point(point_of(name, ["seal.before_link", "snapshot.before_link", "keep.before_link"]));
+        let linked = self.layer.link(&unsealed, &sealed);
+        fail_point(point_of(name, ["seal.after_link", "snapshot.after_link", "keep.after_link"]));
+        match linked {
             Ok(()) => Ok((unsealed, SealOutcome::Created)),
             Err(cause) if cause.kind() == ErrorKind::AlreadyExists => Ok((unsealed, SealOutcome::Exists)),
             Err(cause) => Err(StoreError::io("seal", &sealed)(cause)),
@@ -120,6 +118,15 @@ impl<L: FileLayer> CheckpointDir<L> {
     pub(super) fn remove_snapshots(&self, epoch: Epoch) -> Result<(), StoreError> {
         let mut found = self.snapshots()?.into_iter().filter(|(of, _)| *of == epoch);
         found.try_for_each(|(_, name)| unlink(&self.layer, &self.dir.join(name)))
+    }
+}
+
+/// Of three failpoints that of a checkpoint, a snapshot or another file.
+fn point_of(name: &str, [checkpoint, snapshot, other]: [&'static str; 3]) -> &'static str {
+    match name {
+        _ if name.starts_with(CHECKPOINT_PREFIX) => checkpoint,
+        _ if name.starts_with(SNAPSHOT_PREFIX) => snapshot,
+        _ => other,
     }
 }
 
