@@ -17,7 +17,7 @@ use crate::records::{WATERMARK_MS, WINDOW_MS};
 
 const VARIABLE: &str = "SPEED_LAYER_FAILPOINT";
 const SIGKILL: i32 = 9;
-/// Some hundred records: so that the partitions are read side by side, and most commits close windows.
+/// Some hundred records: so that the partitions are read side by side, and windows close all along.
 const FETCH_BYTES: u32 = 20_000;
 /// Makes states heavy enough for snapshots: several in a run.
 const PADDING: u32 = 64;
