@@ -24,6 +24,9 @@ pub struct TopicChanges {
     lookout: Option<Lookout>,
     lost: BTreeMap<i32, SourceError>,
     seen: Option<Seen>,
+    is_away: bool,
+    /// Since the last cut.
+    was_away: bool,
 }
 
 /// What is to be done at a cut.
@@ -38,7 +41,15 @@ pub struct Revision {
 
 impl TopicChanges {
     pub fn new(source: &SourceSpec, takes_new: bool, lookout: Option<Lookout>) -> Self {
-        Self { source: source.clone(), takes_new, lookout, lost: BTreeMap::new(), seen: None }
+        Self {
+            source: source.clone(),
+            takes_new,
+            lookout,
+            lost: BTreeMap::new(),
+            seen: None,
+            is_away: false,
+            was_away: false,
+        }
     }
 
     /// A partition gives nothing any more. What was seen before does not explain it.
@@ -52,16 +63,27 @@ impl TopicChanges {
 
     /// The topic was looked at; a look from before a loss is of no use.
     pub fn note_seen(&mut self, seen: Seen) {
+        self.is_away = matches!(seen, Seen::Away);
+        self.was_away |= self.is_away;
+        if self.is_away {
+            return;
+        }
         let wanted = self.lookout.as_ref().map_or(0, Lookout::asked);
         if !matches!(seen, Seen::Facts { asked, .. } if asked < wanted) {
             self.seen = Some(seen);
         }
     }
 
+    /// Whether the brokers were away at any time since this was asked before: what was silent
+    /// then may have much to say.
+    pub fn take_away(&mut self) -> bool {
+        std::mem::replace(&mut self.was_away, self.is_away)
+    }
+
     /// Whether the next trigger must not be waited for.
     pub fn is_pressing(&self, partitions: &Partitions) -> bool {
         match &self.seen {
-            None => false,
+            None | Some(Seen::Away) => false,
             Some(Seen::Missing(_)) => true,
             Some(Seen::Facts { facts, .. }) => !self.lost.is_empty() || partitions.is_other_topic(facts),
         }
@@ -74,7 +96,7 @@ impl TopicChanges {
     /// Records since the last commit may come from another topic, and must not be committed.
     pub fn at_cut(&mut self, partitions: &mut Partitions) -> anyhow::Result<Revision> {
         let facts = match self.seen.take() {
-            None => return Ok(Revision::default()),
+            None | Some(Seen::Away) => return Ok(Revision::default()),
             Some(Seen::Missing(error)) => return Ok(failed(self.deleted(&error))),
             Some(Seen::Facts { facts, .. }) => facts,
         };
@@ -194,6 +216,19 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn an_absence_is_told_of_at_every_cut_until_after_its_end() {
+        let mut changes = changes(OnDataLoss::Stop, true);
+        assert!(!changes.take_away());
+        changes.note_seen(Seen::Away);
+        assert_eq!([changes.take_away(), changes.take_away()], [true, true], "they are still away");
+        changes.note_seen(seen(facts("one", &[5])));
+        assert_eq!([changes.take_away(), changes.take_away()], [true, false]);
+        changes.note_seen(Seen::Away);
+        changes.note_seen(seen(facts("one", &[5])));
+        assert!(changes.take_away(), "also one between two cuts");
     }
 
     #[test]

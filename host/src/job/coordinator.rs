@@ -311,8 +311,12 @@ impl Coordinator<'_> {
     fn note_positions(&mut self, reports: &[CutReport], now_ms: i64) {
         let now = Instant::now();
         let since_ms = now.duration_since(self.pulse.last_cut).as_millis() as u64;
+        let was_away = self.topic.take_away();
+        if was_away {
+            self.partitions.break_silence();
+        }
         for report in reports {
-            self.partitions.note(report, now_ms, since_ms, self.pulse.held_back);
+            self.partitions.note(report, now_ms, since_ms, self.pulse.held_back || was_away);
         }
         self.pulse.last_cut = now;
         self.pulse.held_back = false;

@@ -32,6 +32,8 @@ pub enum Seen {
         asked: u64,
     },
     Missing(BrokerError),
+    /// No answer; whatever is seen next says that there is one again.
+    Away,
 }
 
 /// The job's end of it. When this is dropped the thread ends; it is waited for a little,
@@ -173,6 +175,8 @@ impl Watch {
                 since,
                 "the brokers are away ({reason}); the job waits, and goes on by itself when they are back"
             );
+            // A coordinator that no longer listens has ended the job.
+            let _ = self.events.send(Event::Topic(Seen::Away));
         }
     }
 

@@ -98,6 +98,11 @@ impl Partitions {
         })
     }
 
+    /// Has every partition's silence counted from now on: before, nobody could be heard.
+    pub fn break_silence(&mut self) {
+        self.by_number.values_mut().for_each(|partition| partition.at_end_for_ms = 0);
+    }
+
     /// Notes what a worker saw up to a cut. `since_last_cut_ms` counts as silence only
     /// where `held_back` is false: a worker that waited for a commit heard nothing.
     pub fn note(&mut self, report: &CutReport, now_ms: i64, since_last_cut_ms: u64, held_back: bool) {

@@ -23,7 +23,22 @@ const SHORT: [&str; 6] = [
     "metadata.recovery.rebootstrap.trigger.ms=1000",
     "reconnect.backoff.max.ms=500",
 ];
-const AWAY: Duration = Duration::from_secs(6);
+/// Longer than `idle_timeout` below as well: silence of brokers that are away is no idleness.
+const AWAY: Duration = Duration::from_secs(20);
+const STEADY: &str = r#"
+checkpoint = "{folder}/checkpoint"
+[source.kafka]
+brokers = "{brokers}"
+topic = "{topic}"
+[time]
+idle_timeout = "15s"
+[parse]
+plugin = "{plugins}/ticker_json.wasm"
+[[aggregate]]
+name = "daily"
+plugin = "{plugins}/ohlcv.wasm"
+sink = [{ type = "parquet", path = "{folder}/output/daily" }]
+"#;
 
 fn impatient(job: Job) -> Job {
     SHORT.iter().fold(job, |job, property| job.and("--kafka", property))
@@ -55,7 +70,7 @@ fn check_told(run: &Finished, topic: &str, broker: &str) {
 fn producing(broker: &Broker) -> Running {
     let mut command = host::command().expect("it is built");
     command.args(["produce", "--topic", "away-produced", "--from", "synthetic", "--rate", "1000"]);
-    command.args(["--count", "15000", "--brokers", &broker.address()]);
+    command.args(["--count", "20000", "--brokers", &broker.address()]);
     command.args(SHORT.iter().flat_map(|property| ["--kafka", property]));
     Running::start(&mut command).expect("it starts")
 }
@@ -69,15 +84,16 @@ fn brokers_away_for_longer_than_every_timeout_are_waited_for_by_all_that_runs() 
         broker.topic_of(topic, 2, first);
     }
     broker.create_topic("away-produced", 2, &[]).expect("a new name");
-    let steady = impatient(Job::new(&broker, "away-steady").set("--trigger", "200ms"));
+    let steady = Job::new(&broker, "away-steady").pipeline(STEADY).set("--trigger", "50ms");
+    let steady = impatient(steady);
     // One batch of the producer's at a time: it is not to have fetched all when they go.
-    let slow = impatient(Job::new(&broker, "away-bounded").set("--max-records-per-trigger", 200))
+    let slow = impatient(Job::new(&broker, "away-bounded").set("--max-records-per-trigger", 50))
         .and("--kafka", "max.partition.fetch.bytes=1")
         .and("--kafka", "queued.min.messages=1");
-    let mut reading = steady.start().expect("it starts");
-    reading.wait_for("total=40000", LIMIT).expect("it reads them");
     let producing = producing(&broker);
     while broker.end_offset("away-produced", 0).expect("the broker answers") == 0 {}
+    let mut reading = steady.start().expect("it starts");
+    reading.wait_for("total=40000", LIMIT).expect("it reads them");
     let mut ending = slow.start().expect("it starts");
     ending.wait_for("committed", LIMIT).expect("it is under way");
 
@@ -92,8 +108,12 @@ fn brokers_away_for_longer_than_every_timeout_are_waited_for_by_all_that_runs() 
     for running in [&mut reading, &mut ending] {
         running.wait_for("the brokers are back", LIMIT).expect("it says so");
     }
-    broker.append("away-steady", rest);
-    reading.wait_for("total=60000", LIMIT).expect("it goes on by itself");
+    // One partition after the other: were the second left out of the clock, its rows would be late.
+    for (number, total) in [(0, 50_000), (1, 60_000)] {
+        let part: Vec<_> = rest.iter().filter(|record| record.partition == number).cloned().collect();
+        broker.append("away-steady", &part);
+        reading.wait_for(&format!("total={total}"), LIMIT).expect("it goes on by itself");
+    }
     reading.signal("TERM").expect("it runs");
 
     let ended = ending.finish(LIMIT).expect("it ends by itself");
@@ -105,7 +125,7 @@ fn brokers_away_for_longer_than_every_timeout_are_waited_for_by_all_that_runs() 
     check_table(&steady, &records);
     let produced = producing.finish(LIMIT).expect("it ends");
     assert!(produced.status.success(), "{}", produced.told());
-    assert_eq!(read_all(&broker, "away-produced", 2).expect("the broker answers").len(), 15_000);
+    assert_eq!(read_all(&broker, "away-produced", 2).expect("the broker answers").len(), 20_000);
 }
 
 #[test]
