@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use speed_layer_store::StoreError;
 use tracing::{debug, warn};
 
 use super::{Answer, LINE_BYTES_MAX, SOCKET, SwapRequest};
@@ -32,8 +33,7 @@ impl Server {
     /// There can be no socket.
     pub fn start(dir: &Path, swapper: Arc<Swapper>) -> anyhow::Result<Self> {
         let path = dir.join(SOCKET);
-        let listener = listen(dir, &path)
-            .with_context(|| format!("the control socket {} cannot be made", path.display()))?;
+        let listener = listen(dir, &path)?;
         let hear = move || {
             for connection in listener.incoming() {
                 match connection {
@@ -61,20 +61,26 @@ impl Drop for Server {
 /// in a folder that nobody else can enter, and gets its place when it is nobody else's to
 /// write to. A socket's path may have no more than about a hundred bytes, so it is reached
 /// by a descriptor.
-fn listen(dir: &Path, path: &Path) -> anyhow::Result<UnixListener> {
+fn listen(dir: &Path, path: &Path) -> Result<UnixListener, StoreError> {
     let closed = dir.join("control.new");
+    let made = closed.join(SOCKET);
     match std::fs::remove_dir_all(&closed) {
-        Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(cause.into()),
+        Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(io("remove", &closed)(cause)),
         _ => {}
     }
-    DirBuilder::new().mode(0o700).create(&closed)?;
-    let folder = File::open(&closed)?;
-    let listener = UnixListener::bind(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd()))?;
-    let made = closed.join(SOCKET);
-    std::fs::set_permissions(&made, Permissions::from_mode(0o600))?;
-    std::fs::rename(made, path)?;
-    std::fs::remove_dir(closed)?;
+    DirBuilder::new().mode(0o700).create(&closed).map_err(io("make directory", &closed))?;
+    let folder = File::open(&closed).map_err(io("open directory", &closed))?;
+    let bound = UnixListener::bind(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd()));
+    let listener = bound.map_err(io("make the control socket", &made))?;
+    std::fs::set_permissions(&made, Permissions::from_mode(0o600)).map_err(io("set the rights of", &made))?;
+    std::fs::rename(&made, path).map_err(io("name the control socket", path))?;
+    std::fs::remove_dir(&closed).map_err(io("remove", &closed))?;
     Ok(listener)
+}
+
+/// Names the path of a failed call, and what to do.
+fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> StoreError {
+    move |cause| StoreError::Io { action, path: path.to_owned(), cause }
 }
 
 fn hear(connection: &UnixStream, swapper: &Swapper) {

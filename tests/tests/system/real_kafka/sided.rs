@@ -16,6 +16,9 @@ const COMMITS: usize = 4;
 const DEAD_LETTERS: &str = "output/daily.dead-letters/daily";
 const LATE_ROWS: &str = "output/daily.late/daily";
 
+/// Components that a first start keeps, each with a link.
+pub const COMPONENTS: usize = 3;
+
 /// A topic of one partition, so that the same job makes the same files every time.
 pub struct Sided {
     topic: String,
