@@ -166,7 +166,9 @@ impl Broker {
         self.serve_events(EVENTS_SETTLE);
         let context = self.client.context();
         let was_lost = context.take_all_down();
-        was_lost.then(|| context.last_error().map_or_else(|| "no reason told".to_owned(), |told| told.reason))
+        was_lost.then(|| {
+            context.last_error().map_or_else(|| "their connections broke".to_owned(), |told| told.reason)
+        })
     }
 
     /// A topic's partitions in ascending order, and its id.
