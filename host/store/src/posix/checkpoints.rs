@@ -13,6 +13,10 @@ use crate::layer::{FileLayer, LayerDir, LayerFile};
 use crate::layout::{CHECKPOINT_PREFIX, SNAPSHOT_PREFIX, UNSEALED_SUFFIX};
 use crate::store::ChainStore;
 
+/// Snapshots are written beside the commits, whose own syncs wait for whatever the disk has
+/// been given before: never much.
+const SLICE_BYTES: usize = 256 << 10;
+
 /// See the module.
 #[derive(Clone)]
 pub struct CheckpointDir<L> {
@@ -35,7 +39,7 @@ impl<L: FileLayer> ChainStore for CheckpointDir<L> {
     }
 
     fn seal_snapshot(&mut self, epoch: Epoch, of: Digest, bytes: &[u8]) -> Result<SealOutcome, StoreError> {
-        let (unsealed, outcome) = self.link_new(&snapshot_name(epoch, of), bytes)?;
+        let (unsealed, outcome) = self.link_new(&snapshot_name(epoch, of), bytes, SLICE_BYTES)?;
         unlink(&self.layer, &unsealed)?;
         Ok(outcome)
     }
@@ -54,7 +58,7 @@ impl<L: FileLayer> CheckpointDir<L> {
     /// Writes a file under a name of this generation, syncs it, and links it to its
     /// final name, durably.
     pub(super) fn seal(&self, name: &str, bytes: &[u8]) -> Result<SealOutcome, StoreError> {
-        let (unsealed, outcome) = self.link_new(name, bytes)?;
+        let (unsealed, outcome) = self.link_new(name, bytes, usize::MAX)?;
         self.sync()?;
         fail_point("seal.after_dir_sync");
         unlink(&self.layer, &unsealed)?;
@@ -62,12 +66,22 @@ impl<L: FileLayer> CheckpointDir<L> {
     }
 
     /// Gives a durable file its final name, which is not durable yet; and where it was
-    /// written.
-    fn link_new(&self, name: &str, bytes: &[u8]) -> Result<(PathBuf, SealOutcome), StoreError> {
+    /// written. It is synced as a whole, and before that slice by slice.
+    fn link_new(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        slice_bytes: usize,
+    ) -> Result<(PathBuf, SealOutcome), StoreError> {
         let sealed = self.dir.join(name);
         let unsealed = self.dir.join(format!("{name}.g{}{UNSEALED_SUFFIX}", self.generation));
         fail_point(point_of(name, ["seal.before_write", "snapshot.before_write", "keep.before_write"]));
-        let mut file = write_new(&self.layer, &unsealed, bytes)?;
+        let (first, others) = bytes.split_at(slice_bytes.min(bytes.len()));
+        let mut file = write_new(&self.layer, &unsealed, first)?;
+        for slice in others.chunks(slice_bytes) {
+            file.sync().map_err(StoreError::sync(&unsealed))?;
+            file.write_all(slice).map_err(StoreError::io("write", &unsealed))?;
+        }
         fail_point(point_of(name, ["seal.before_sync", "snapshot.before_sync", "keep.before_sync"]));
         file.sync().map_err(StoreError::sync(&unsealed))?;
         fail_point(point_of(name, ["seal.before_link", "snapshot.before_link", "keep.before_link"]));
