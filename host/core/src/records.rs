@@ -123,6 +123,15 @@ impl Headers {
         &self.values
     }
 
+    /// Adds a record with the headers that record `row` of `from` has.
+    fn push_record(&mut self, from: &Self, row: usize) {
+        for header in from.starts[row] as usize..from.starts[row + 1] as usize {
+            self.names.push(from.names.get(header));
+            self.values.push(from.values.get(header));
+        }
+        self.end_record();
+    }
+
     /// Empties it and keeps its memory.
     pub fn clear(&mut self) {
         self.starts.truncate(1);
@@ -154,6 +163,23 @@ impl Records {
         self.offsets.is_empty()
     }
 
+    /// A batch of the records `rows`, in that order.
+    pub fn select(&self, rows: &[usize]) -> Self {
+        let mut selected = Self { timestamp_kind: self.timestamp_kind, ..Self::default() };
+        selected.headers = self.headers.as_ref().map(|_| Headers::default());
+        for &row in rows {
+            selected.partitions.push(self.partitions[row]);
+            selected.offsets.push(self.offsets[row]);
+            selected.timestamps_ms.push(self.timestamps_ms[row]);
+            selected.keys.push(self.keys.get(row));
+            selected.values.push(self.values.get(row));
+            if let (Some(to), Some(from)) = (&mut selected.headers, &self.headers) {
+                to.push_record(from, row);
+            }
+        }
+        selected
+    }
+
     /// Bytes of keys and values.
     pub fn payload_bytes(&self) -> usize {
         self.keys.data().len() + self.values.data().len()
@@ -168,6 +194,38 @@ impl Records {
         self.values.clear();
         if let Some(headers) = &mut self.headers {
             headers.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Records 0, 1, …: the number as offset and value, a key and a header where it is even.
+    fn records(numbers: &[i64]) -> Records {
+        let mut records = Records { headers: Some(Headers::default()), ..Records::default() };
+        for &number in numbers {
+            let text = number.to_string();
+            let even = (number % 2 == 0).then_some(text.as_bytes());
+            records.partitions.push(1);
+            records.offsets.push(number);
+            records.timestamps_ms.push(-1);
+            records.keys.push(even);
+            records.values.push(Some(text.as_bytes()));
+            let headers = records.headers.as_mut().unwrap();
+            even.into_iter().for_each(|text| headers.push(b"h", Some(text)));
+            headers.end_record();
+        }
+        records
+    }
+
+    #[test]
+    fn selected_records_are_the_batch_that_they_would_have_made() {
+        let all = records(&[0, 1, 2, 3, 4]);
+        for rows in [&[][..], &[0], &[1, 2], &[4, 0, 3], &[0, 1, 2, 3, 4]] {
+            let numbers: Vec<i64> = rows.iter().map(|row| *row as i64).collect();
+            assert_eq!(all.select(rows), records(&numbers));
         }
     }
 }

@@ -262,6 +262,7 @@ impl<'a, S: CommitStore> Job<'a, S> {
             closed_through_ms: None,
             clock_bound_ms: 0,
             gaps: Vec::new(),
+            recipe: None,
         };
         let mut part = self.committer.begin_part(output, below, rows.schema(), Codec::Snappy)?;
         part.write(rows)?;

@@ -14,17 +14,19 @@ use speed_layer_core::commit::{
 };
 use speed_layer_core::group::GroupTable;
 use speed_layer_store::fail_point;
-use speed_layer_store::footer::OffsetRange;
-use speed_layer_store::letters::{DeadLetters, LateRow, LateRows, Letter};
+use speed_layer_store::footer::{OffsetRange, Recipe};
+use speed_layer_store::letters::{DeadLetters, LateRows, Letter};
 use speed_layer_store::{CommitStore, Committer, Footer, PendingCommit, States};
 
 use super::open_windows::{Closed, OpenWindows};
 use super::partitions::Partitions;
+use super::recipe::recipe;
+use super::side_files::push_side;
 use super::snapshots::Snapshots;
 use super::stored;
-use crate::config::{AggregateSpec, Compression};
+use crate::config::{AggregateSpec, ClockSpec, Compression};
 use crate::plan::{AggregatePlan, Plan};
-use crate::stages::{AggregateClock, EpochContext, Partial, Side, SideRow, Sides};
+use crate::stages::{AggregateClock, EpochContext, Partial, Sides};
 
 /// Carries out the commits of a job.
 pub trait EpochCommit {
@@ -124,7 +126,7 @@ pub struct Commits<S: CommitStore> {
     pub gaps: Vec<Gap>,
     /// How many of them are in a checkpoint.
     pub gaps_committed: usize,
-    pub bounds_skew_ms: i64,
+    pub clock: ClockSpec,
     /// What this process has committed.
     pub account: Account,
     pub windows_out: u64,
@@ -253,13 +255,12 @@ pub struct Beginning<S: CommitStore> {
     pub gaps: Vec<Gap>,
     /// So many of them are in the checkpoint.
     pub gaps_committed: usize,
-    pub bounds_skew_ms: i64,
+    pub clock: ClockSpec,
 }
 
 impl<S: CommitStore> Commits<S> {
     pub fn new(beginning: Beginning<S>) -> Self {
-        let Beginning { topic, committer, aggregates, stages, gaps, gaps_committed, bounds_skew_ms } =
-            beginning;
+        let Beginning { topic, committer, aggregates, stages, gaps, gaps_committed, clock } = beginning;
         let account = Account::new(aggregates.iter().map(|aggregate| aggregate.spec.name.as_str()));
         Self {
             topic,
@@ -269,7 +270,7 @@ impl<S: CommitStore> Commits<S> {
             stages,
             gaps,
             gaps_committed,
-            bounds_skew_ms,
+            clock,
             account,
             windows_out: 0,
             commits: 0,
@@ -294,8 +295,10 @@ impl<S: CommitStore> Commits<S> {
         let mut footer = self.footer(epoch, partitions, &lowest);
         footer.plugins = self.row_plugins().chain(self.aggregates[index].plugins.iter().cloned()).collect();
         footer.closed_through_ms = clock.closed_through_ms;
+        let recipe = recipe(aggregate, &self.stages, &self.clock, partitions.topic_id());
         for closed_part in closed.parts {
             fail_point("window.before_write");
+            footer.recipe = Some(Recipe { path: closed_part.path.clone(), ..recipe.clone() });
             let schema = closed_part.rows.schema();
             let mut part = self.committer.begin_part(&output, &closed_part.path, schema, codec)?;
             part.write(&closed_part.rows)?;
@@ -389,11 +392,12 @@ impl<S: CommitStore> Commits<S> {
             closed_through_ms: None,
             clock_bound_ms: self.clock_bound_ms(epoch),
             gaps: self.gaps.clone(),
+            recipe: None,
         }
     }
 
     fn clock_bound_ms(&self, epoch: &EpochContext) -> i64 {
-        epoch.epoch_began_ms.saturating_add(self.bounds_skew_ms)
+        epoch.epoch_began_ms.saturating_add(self.clock.max_future_skew_ms)
     }
 
     /// What goes into the checkpoint of the open windows: all of them, or those that the
@@ -455,32 +459,6 @@ impl<S: CommitStore> Commits<S> {
     }
 }
 
-fn push_side(row: &SideRow, topic: &str, epoch: &EpochContext, dead: &mut DeadLetters, late: &mut LateRows) {
-    let letter = Letter {
-        topic,
-        partition: row.partition,
-        offset: row.offset,
-        timestamp_ms: row.timestamp_ms,
-        key: row.key.as_deref(),
-        value: row.value.as_deref(),
-        kind: &row.kind,
-        message: &row.message,
-        stage: &row.culprit.stage,
-        aggregate: row.culprit.aggregate.as_deref(),
-        plugin_digest: Some(&row.culprit.plugin_digest),
-        epoch: Epoch(epoch.epoch),
-    };
-    match row.side {
-        Side::DeadLetter => dead.push(&letter),
-        Side::Late { window_start_us, window_end_us, late_by_ms } => late.push(&LateRow {
-            letter,
-            window_start_ms: window_start_us.div_euclid(1000),
-            window_end_ms: window_end_us.div_euclid(1000),
-            late_by_ms,
-        }),
-    }
-}
-
 fn codec(compression: Compression) -> Codec {
     match compression {
         Compression::Snappy => Codec::Snappy,
@@ -489,7 +467,7 @@ fn codec(compression: Compression) -> Codec {
 }
 
 /// The bounds of the clock check, as a job sets them.
-pub fn clock_bounds(clock: &crate::config::ClockSpec) -> anyhow::Result<ClockBounds> {
+pub fn clock_bounds(clock: &ClockSpec) -> anyhow::Result<ClockBounds> {
     let skew = speed_layer_core::time::Duration::from_ms(clock.max_future_skew_ms.unsigned_abs())?;
     Ok(ClockBounds::new(clock.min_event_time_ms, skew))
 }

@@ -3,7 +3,8 @@
 //! `open` finds out where to begin and refuses what cannot go well; `worker` threads
 //! take batches through the stages; `coordinator` decides when to commit; `commit`
 //! commits; `partitions` and `open_windows` are what lies between; `lookout` and `changes`
-//! are about what becomes of the topic meanwhile.
+//! are about what becomes of the topic meanwhile. `swap` brings other plugins in; `replay`
+//! reads a stretch of the topic again.
 
 mod budget;
 mod changes;
@@ -18,6 +19,9 @@ mod open_windows;
 mod partitions;
 mod positions;
 mod process;
+mod recipe;
+pub mod replay;
+mod side_files;
 mod snapshots;
 mod stored;
 mod summary;

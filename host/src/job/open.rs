@@ -233,7 +233,7 @@ impl<'a, L: FileLayer> Taken<'a, L> {
             stages: stored::stage_histories(&self.plan, checkpoint, &from),
             gaps,
             gaps_committed,
-            bounds_skew_ms: spec.clock.max_future_skew_ms,
+            clock: spec.clock.clone(),
             committer: self.committer,
         });
         let store = commits.committer.store();

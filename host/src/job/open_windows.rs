@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use arrow_array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use speed_layer_core::group::{GroupTable, StoredGroups, WindowGroups, chunk_ranges};
+use speed_layer_core::group::{GroupTable, StoredGroups, WindowGroups, WindowOffset, chunk_ranges};
 use speed_layer_core::key::KeyEncoder;
 use speed_layer_core::path::path_of;
 use speed_layer_plugin::{Aggregator, Context, PluginError, Rejects};
@@ -159,9 +159,19 @@ impl OpenWindows {
         Ok(())
     }
 
+    /// Whether no window is open.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
     /// Open groups.
     pub fn len(&self) -> usize {
         self.table.len()
+    }
+
+    /// The lowest offsets that contributed to each open window, ordered.
+    pub fn window_offsets(&self) -> Vec<WindowOffset> {
+        self.table.window_offsets()
     }
 
     /// All open groups, for a checkpoint.

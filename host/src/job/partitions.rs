@@ -98,6 +98,11 @@ impl Partitions {
         })
     }
 
+    /// The broker's id of the topic, where it tells one.
+    pub fn topic_id(&self) -> Option<&str> {
+        self.topic_id.as_deref()
+    }
+
     /// Has every partition's silence counted from now on: before, nobody could be heard.
     pub fn break_silence(&mut self) {
         self.by_number.values_mut().for_each(|partition| partition.at_end_for_ms = 0);

@@ -4,6 +4,7 @@
 
 mod memory;
 mod recomputed;
+mod replays;
 mod swaps;
 
 use std::path::Path;

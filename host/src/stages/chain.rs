@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch};
 use speed_layer_core::account::Account;
+use speed_layer_core::choice::Choice;
 use speed_layer_core::clock::ClockBounds;
 use speed_layer_core::group::GroupTable;
 use speed_layer_core::records::Records;
@@ -77,6 +78,12 @@ impl Chain {
             sides: Sides::default(),
             plan: Arc::clone(plan),
         })
+    }
+
+    /// Has each aggregate fold these rows alone, one choice an aggregate; for a stretch of
+    /// the topic that is read again.
+    pub fn choose(&mut self, choices: Vec<Choice>) {
+        self.folds.iter_mut().zip(choices).for_each(|(fold, choice)| fold.choose(choice));
     }
 
     /// Takes one batch through all stages.

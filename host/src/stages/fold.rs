@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use arrow_array::ArrayRef;
 use speed_layer_core::account::AggregateAccount;
+use speed_layer_core::choice::{Choice, Offered};
 use speed_layer_core::gate::{Admission, Gate};
 use speed_layer_core::group::{Assignment, GroupTable, Rows};
 use speed_layer_core::key::KeyEncoder;
@@ -34,6 +35,8 @@ pub struct Fold {
     window: WindowSpec,
     table: GroupTable,
     culprit: Arc<Culprit>,
+    /// When a stretch of the topic is read again.
+    choice: Option<Choice>,
     starts_us: Vec<i64>,
     admission: Admission,
     assignment: Assignment,
@@ -79,6 +82,7 @@ impl Fold {
                 aggregate: Some(plan.spec.name.clone()),
                 plugin_digest: plan.plugin.id().digest.hex(),
             }),
+            choice: None,
             starts_us: Vec::new(),
             admission: Admission::default(),
             assignment: Assignment::default(),
@@ -87,6 +91,11 @@ impl Fold {
 
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Folds these rows alone from now on, and sets no row aside as late or withheld.
+    pub fn choose(&mut self, choice: Choice) {
+        self.choice = Some(choice);
     }
 
     /// Folds the rows of `frame`; `index` is the aggregate's number in the epoch.
@@ -103,7 +112,15 @@ impl Fold {
     ) -> anyhow::Result<()> {
         let event_us = frame.event_us.as_ref().context("the event time is not known at the aggregate")?;
         self.window.starts_of(event_us.values(), &mut self.starts_us);
-        self.admit(&epoch.aggregates[index], frame, account, sides);
+        let (partitions, offsets) = (frame.partitions(), frame.offsets());
+        match &self.choice {
+            None => self.admit(&epoch.aggregates[index], frame, account, sides),
+            Some(choice) => {
+                let gate = gate(self.window, &epoch.aggregates[index]);
+                let rows = Offered { starts_us: &self.starts_us, partitions: &partitions, offsets: &offsets };
+                choice.admit(&gate, rows, &mut self.admission);
+            }
+        }
         let key_columns = self.key_columns(frame)?;
         self.set_unpathable_aside(frame, &key_columns, account, sides);
         account.aggregated += self.admission.selected.len() as u64;
@@ -111,8 +128,8 @@ impl Fold {
         let rows = Rows {
             keys: &keys,
             windows_us: &self.starts_us,
-            partitions: &frame.partitions(),
-            offsets: &frame.offsets(),
+            partitions: &partitions,
+            offsets: &offsets,
             selected: &self.admission.selected,
         };
         self.table.assign(rows, &mut self.assignment)?;
@@ -133,9 +150,7 @@ impl Fold {
         account: &mut AggregateAccount,
         sides: &mut Sides,
     ) {
-        let withheld_until_us = clock.withheld_until_ms.map(|ms| ms.saturating_mul(1000));
-        let gate = Gate::new(self.window, clock.closed_through_ms, withheld_until_us);
-        gate.admit(&self.starts_us, &mut self.admission);
+        gate(self.window, clock).admit(&self.starts_us, &mut self.admission);
         account.late += self.admission.late.len() as u64;
         account.withheld += self.admission.withheld.len() as u64;
         for &row in &self.admission.late {
@@ -214,4 +229,9 @@ impl Fold {
         }
         Ok(())
     }
+}
+
+fn gate(window: WindowSpec, clock: &AggregateClock) -> Gate {
+    let withheld_until_us = clock.withheld_until_ms.map(|ms| ms.saturating_mul(1000));
+    Gate::new(window, clock.closed_through_ms, withheld_until_us)
 }

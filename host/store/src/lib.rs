@@ -2,7 +2,8 @@
 //! file operations that everything stands on; [`layout`], which directory is what;
 //! [`store`], the commit protocol's view of storage, which an object store could
 //! give as well, and [`posix`], its form over files; [`checkpoint`], a checkpoint's
-//! bytes, and [`chain`], how they build upon one another; [`part`], [`footer`] and [`letters`], what is written as Parquet;
+//! bytes, and [`chain`], how they build upon one another; [`part`], [`footer`] and [`letters`], what is written as Parquet,
+//! and [`published`] and [`refusals`], what of it is read again;
 //! [`committer`], which performs the steps that `speed_layer_core::commit` decides;
 //! and for the operator [`inspect`], [`verify`](mod@verify) and [`rollback`].
 //!
@@ -25,7 +26,9 @@ pub mod layout;
 pub mod letters;
 pub mod part;
 pub mod posix;
+pub mod published;
 pub mod recover;
+pub mod refusals;
 pub mod rollback;
 pub mod store;
 pub mod verify;
@@ -39,6 +42,7 @@ pub use failpoint::fail_point;
 pub use footer::Footer;
 pub use layout::Layout;
 pub use posix::PosixStore;
+pub use published::{FileError, PublishedFile};
 pub use recover::{Recovered, peek, recover};
 pub use store::{ChainStore, CommitStore};
 

@@ -89,7 +89,7 @@ impl GroupTable {
             let keys = window.keys.iter().zip(&window.slots);
             keys.for_each(|(key, slot)| rows.push(window.start_us, key, *slot));
         }
-        let offsets = self.offsets_of(self.places.keys().copied());
+        let offsets = self.window_offsets();
         Ok(StoredGroups { groups: self.batch(&rows)?, offsets })
     }
 
@@ -142,6 +142,11 @@ impl GroupTable {
         let states = self.states.gather(&rows.slots)?;
         let columns = [starts, keys].into_iter().chain(states.columns().iter().cloned()).collect();
         Ok(Some(RecordBatch::try_new(Self::export_schema(self.states.layout()), columns)?))
+    }
+
+    /// The lowest offsets that contributed to each window, ordered.
+    pub fn window_offsets(&self) -> Vec<WindowOffset> {
+        self.offsets_of(self.places.keys().copied())
     }
 
     /// The lowest contributing offsets of the windows that start so.

@@ -140,6 +140,7 @@ pub fn footer<S: CommitStore>(committer: &Committer<S>, from: i64, to: i64) -> F
         closed_through_ms: Some(to),
         clock_bound_ms: 300_000,
         gaps: Vec::new(),
+        recipe: None,
     }
 }
 

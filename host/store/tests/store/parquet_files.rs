@@ -25,6 +25,7 @@ fn footer() -> Footer {
         closed_through_ms: Some(1000),
         clock_bound_ms: 2000,
         gaps: vec![Gap { topic: "ticks".into(), partition: 0, from: 1, to: 2, reason: "retention".into() }],
+        recipe: None,
     }
 }
 

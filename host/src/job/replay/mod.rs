@@ -1,0 +1,47 @@
+//! A stretch of the topic read again and folded anew: what makes a published file's rows a
+//! second time, tries a plugin on the past, and gives a running job's open windows to a
+//! plugin that cannot take over their states.
+//!
+//! Three steps, each usable alone:
+//!
+//! 1. [`Stretch`]: which offsets of which partitions, `[lowest, cut)`, and whether the
+//!    brokers still have them all ([`ReplayError`] if not). That of a job's open windows is
+//!    `Stretch::of_windows(topic, open.window_offsets(), cut)`.
+//! 2. [`read`]: gives out every record of a stretch, over a consumer of its own
+//!    ([`KafkaTopic`]) that belongs to no group and commits nothing.
+//! 3. [`Refold`]: takes the batches through the stages of a plan, folds the rows of the
+//!    windows that a [`Choice`] names, one an aggregate, and gives the windows.
+//!
+//! ```text
+//! let stretch = Stretch::of_windows(topic, aggregates' open.window_offsets(), &cut);
+//! let refused = Refused::read(&dead_letters, &stretch)?;
+//! let judge = Judge { bounds, skew_ms, refused };
+//! let mut refold = Refold::open(&plan, epoch, judge, vec![Choice::Open; aggregates])?;
+//! read(&KafkaTopic::of(source, job, wants_headers)?, &stretch, &mut |records| refold.take(records))?;
+//! let open: Vec<OpenWindows> = refold.finish()?;
+//! ```
+//!
+//! The rows are those of the first time, exactly:
+//!
+//! - A row of a window that is not closed was never late, so every row of it counts, with
+//!   `Choice::Open` and the job's present clocks in `epoch`. Rows of a closed window that
+//!   came after its close lie beyond its file's cut, which `Choice::Windows` holds to.
+//! - What the clock refused, it refuses again: [`Refused`] knows from the dead letters which
+//!   records those were and what they were held to. All other records were believed, so the
+//!   present clock believes them too. On a topic with LogAppendTime records carry their own.
+//!
+//! It writes nothing, decides nothing about commits, and sets nothing aside: dead letters
+//! and late rows were told of when the records were first read.
+
+mod refold;
+mod refused;
+mod stretch;
+mod topic;
+
+pub use refold::{Judge, Refold};
+pub use refused::Refused;
+pub use speed_layer_core::choice::{Choice, OffsetRanges};
+pub use stretch::{ReplayError, Stretch};
+pub use topic::{KafkaTopic, RereadTopic, read};
+
+pub use super::open_windows::{Closed, ClosedPart, OpenWindows};
