@@ -12,11 +12,15 @@ pub enum Stage {
     End,
     /// Taking the job and bringing it back to where it was.
     Start,
+    /// Of a swap that succeeds.
+    Swap,
+    /// Of a swap that is rolled back.
+    Revert,
 }
 
-use Stage::{Batch, Commit, End, Start};
+use Stage::{Batch, Commit, End, Revert, Start, Swap};
 
-pub const POINTS: [(&str, Stage); 48] = [
+pub const POINTS: [(&str, Stage); 63] = [
     ("source.after_poll", Batch),
     ("parse.mid_batch", Batch),
     ("transform.mid_batch", Batch),
@@ -65,4 +69,19 @@ pub const POINTS: [(&str, Stage); 48] = [
     ("recover.before_dir_sync", Start),
     ("recover.mid_delete", Start),
     ("source.before_seek", Start),
+    ("swap.opened", Swap),
+    ("swap.kept", Swap),
+    ("swap.cut", Swap),
+    ("swap.resumed", Swap),
+    ("swap.taken_over", Swap),
+    ("swap.tried", Swap),
+    ("swap.folded", Swap),
+    ("swap.judged", Swap),
+    ("swap.promoted", Swap),
+    ("swap.sealed", Swap),
+    ("swap.replied", Swap),
+    ("swap.before_history", Swap),
+    ("swap.after_history", Swap),
+    ("swap.rolled_back", Revert),
+    ("swap.reverted", Revert),
 ];

@@ -15,6 +15,7 @@ mod program;
 mod readers;
 mod records;
 mod report;
+mod swaps;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,7 +30,8 @@ const USAGE: &str = "\
 usage: cargo xtask kill [--rounds N] [--point NAME] [--seed S] [--json FILE]
 
   --rounds N     how often each point is played (5; 1 with --point)
-  --point NAME   only this one: a failpoint's name, `stop:NAME` for two owners, `random` for kills at random times
+  --point NAME   only this one: a failpoint's name, `stop:NAME` for two owners, `random` for kills at random times;
+                 all that begin with NAME where that ends with a dot, such as `swap.`
   --seed S       of the first round (0); the next ones have the next seeds
   --json FILE    where to write the figures as JSON, besides";
 
@@ -129,21 +131,31 @@ fn play(field: &mut Field, round: &Round) -> Result<()> {
     match round.point.strip_prefix(STOP) {
         Some(point) => fence::play(field, &name, point, &mut rng),
         None if round.point == RANDOM => load::play(field, &name, &mut rng),
-        None => points::play(field, &name, &round.point, &mut rng),
+        None => match field.point_of_swap(&round.point) {
+            Some(point) => swaps::play(field, &name, &point, &mut rng),
+            None => points::play(field, &name, &round.point, &mut rng),
+        },
     }
 }
 
-/// All rounds, in turn over what can be played; two owners, which take longer, every fifth time.
+/// All rounds, in turn over what can be played; swaps every second time, two owners, which take longer still,
+/// every fifth.
 fn plan(asked: &Asked, field: &Field) -> Result<Vec<Round>> {
     let commit = field.points.iter().filter(|point| point.stage == "Commit");
     let stops: Vec<String> = commit.map(|point| format!("{STOP}{}", point.name)).collect();
-    let mut kills: Vec<String> = field.points.iter().map(|point| point.name.clone()).collect();
+    let names = |of_swap: bool| {
+        let points = field.points.iter().filter(move |point| point.is_of_swap() == of_swap);
+        points.map(|point| point.name.clone()).collect::<Vec<String>>()
+    };
+    let (mut kills, swaps) = (names(false), names(true));
     kills.push(RANDOM.to_owned());
-    let all = || kills.iter().chain(&stops);
+    let all = || kills.iter().chain(&swaps).chain(&stops);
     let turn = |index: u64| -> Vec<&String> {
         match &asked.point {
+            Some(start) if start.ends_with('.') => all().filter(|point| point.starts_with(start)).collect(),
             Some(wanted) => all().filter(|point| *point == wanted).collect(),
             None if index.is_multiple_of(5) => all().collect(),
+            None if index.is_multiple_of(2) => kills.iter().chain(&swaps).collect(),
             None => kills.iter().collect(),
         }
     };

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use fastrand::Rng;
 
 use crate::field::{Field, passed};
-use crate::program::{End, Job, any_passing, kill_at};
+use crate::program::{End, Job, Point, any_passing, kill_at};
 
 const TRIES: u32 = 6;
 const FURTHER_KILLS_MAX: usize = 2;
@@ -57,10 +57,13 @@ fn kill_at_point(field: &mut Field, name: &str, point: &str, rng: &mut Rng) -> R
 }
 
 /// Lets it die once more at some point; false when it came to its end before.
-fn kill_again(field: &mut Field, job: &Job, rng: &mut Rng) -> Result<bool> {
+///
+/// # Errors
+/// It ends in no order, other than by the kill.
+pub fn kill_again(field: &mut Field, job: &Job, rng: &mut Rng) -> Result<bool> {
     let at_start = rng.bool();
-    let is_wanted = |stage: &str| !at_start || stage == "Start";
-    let wanted: Vec<_> = field.points.iter().filter(|point| is_wanted(&point.stage)).collect();
+    let is_wanted = |point: &&Point| !point.is_of_swap() && (!at_start || point.stage == "Start");
+    let wanted: Vec<_> = field.points.iter().filter(is_wanted).collect();
     let Some(point) = rng.choice(&wanted) else { return Ok(false) };
     let passing = any_passing(passed(&field.passed_again, &point.name), rng);
     let end = job.run(Some(&kill_at(&point.name, passing)))?;

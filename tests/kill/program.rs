@@ -29,8 +29,20 @@ pub const LIMIT: Duration = Duration::from_secs(120);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Point {
     pub name: String,
-    /// `Batch`, `Commit`, `End` or `Start`.
+    /// `Batch`, `Commit`, `End`, `Start`, `Swap` or `Revert`.
     pub stage: String,
+}
+
+impl Point {
+    /// Passed only where somebody asks for a swap.
+    pub fn is_of_swap(&self) -> bool {
+        self.stage == "Swap" || self.is_of_revert()
+    }
+
+    /// Passed only where the new plugin fails.
+    pub fn is_of_revert(&self) -> bool {
+        self.stage == "Revert"
+    }
 }
 
 fn program() -> Result<Command> {
@@ -89,6 +101,21 @@ impl Job {
         Ok(Self { folder: folder.to_owned() })
     }
 
+    /// Gives it plugin files of its own, which may then be replaced.
+    ///
+    /// # Errors
+    /// They are not built, or there is no room.
+    pub fn own_plugins(&self) -> Result<()> {
+        let path = self.folder.join("pipeline.toml");
+        let mut text = fs::read_to_string(&path)?;
+        for built in configured() {
+            let own = self.folder.join(built.file_name().unwrap_or_default());
+            fs::copy(&built, &own).with_context(|| format!("cannot copy {}", built.display()))?;
+            text = text.replace(&built.display().to_string(), &own.display().to_string());
+        }
+        Ok(fs::write(path, text)?)
+    }
+
     /// Starts it; `order` is what the failpoints are asked for.
     ///
     /// # Errors
@@ -139,6 +166,11 @@ impl Job {
     pub fn remove(self) -> Result<()> {
         fs::remove_dir_all(&self.folder).with_context(|| format!("cannot remove {}", self.folder.display()))
     }
+}
+
+/// The files that every job is configured with.
+fn configured() -> [PathBuf; 3] {
+    [places::plugin("ticker_json"), places::plugin("ticker_time"), places::test_plugin("ids")]
 }
 
 /// # Errors

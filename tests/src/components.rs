@@ -6,9 +6,21 @@ use anyhow::{Context, Result, ensure};
 
 use crate::places;
 
-/// The mark and the length of the text in the guest `naughty` (see `tests/guests/naughty/src/mischief.rs`).
-const MARK: &[u8] = b"naughty guest up to: ";
-const TEXT_BYTES: usize = 64 - MARK.len();
+/// A text in a built guest that another one may be written over.
+struct Text {
+    guest: &'static str,
+    /// What stands before it.
+    mark: &'static [u8],
+    /// The text as it is built: without the padding.
+    built: &'static [u8],
+    bytes_max: usize,
+}
+
+/// See `tests/guests/naughty/src/mischief.rs`.
+const MISCHIEF: Text =
+    Text { guest: "naughty", mark: b"naughty guest up to: ", built: b"nothing update", bytes_max: 64 - 21 };
+/// See `tests/guests/ids/src/lib.rs`.
+const KIND: Text = Text { guest: "ids", mark: b"ids guest, kind: ", built: b"plain", bytes_max: 32 - 17 };
 
 /// The same component with another digest: a custom section is appended, which nothing reads.
 pub fn variant(component: &[u8], content: &str) -> Vec<u8> {
@@ -27,17 +39,46 @@ pub fn variant(component: &[u8], content: &str) -> Vec<u8> {
 /// # Errors
 /// The guest is not built, or the text is too long.
 pub fn naughty(mischief: &str) -> Result<Vec<u8>> {
-    let file = places::test_plugin("naughty");
-    let mut component = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let marks = component.windows(MARK.len()).enumerate().filter(|(_, bytes)| *bytes == MARK);
-    let places: Vec<usize> = marks.map(|(place, _)| place + MARK.len()).collect();
-    // The mark itself, to be skipped when the text is read, may be a constant of its own.
-    let place = places.into_iter().find(|&place| component[place..].starts_with(b"nothing update"));
-    let place = place.context("the guest has no text to be replaced")?;
-    ensure!(mischief.len() <= TEXT_BYTES, "{mischief:?} is too long");
-    let text = format!("{mischief:TEXT_BYTES$}");
-    component[place..place + TEXT_BYTES].copy_from_slice(text.as_bytes());
-    Ok(component)
+    MISCHIEF.written(mischief)
+}
+
+/// The guest `ids` of a kind: `plain`, `renamed` (the state's version is 2, and version 1 migrates) or `failing`.
+///
+/// # Errors
+/// The guest is not built, or the text is too long.
+pub fn ids(kind: &str) -> Result<Vec<u8>> {
+    KIND.written(kind)
+}
+
+/// The component with every `from` in its bytes replaced by `to`, which is as long: a name that it imports, say.
+///
+/// # Panics
+/// The lengths differ, or there is no such place.
+pub fn patched(component: &[u8], from: &str, to: &str) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let (from, to) = (from.as_bytes(), to.as_bytes());
+    let mut patched = component.to_vec();
+    let places: Vec<usize> = (0..component.len()).filter(|&at| component[at..].starts_with(from)).collect();
+    assert!(!places.is_empty(), "nothing to be replaced");
+    places.iter().for_each(|&at| patched[at..at + to.len()].copy_from_slice(to));
+    patched
+}
+
+impl Text {
+    fn written(&self, text: &str) -> Result<Vec<u8>> {
+        let file = places::test_plugin(self.guest);
+        let mut component = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let marks = component.windows(self.mark.len()).enumerate().filter(|(_, bytes)| *bytes == self.mark);
+        // The mark itself, to be skipped when the text is read, may be a constant of its own.
+        let place = marks
+            .map(|(place, _)| place + self.mark.len())
+            .find(|&place| component[place..].starts_with(self.built));
+        let place = place.context("the guest has no text to be replaced")?;
+        ensure!(text.len() <= self.bytes_max, "{text:?} is too long");
+        let text = format!("{text:width$}", width = self.bytes_max);
+        component[place..place + self.bytes_max].copy_from_slice(text.as_bytes());
+        Ok(component)
+    }
 }
 
 /// A number of the binary format.
@@ -54,6 +95,11 @@ fn leb128(mut number: usize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_patched_is_replaced_at_every_place() {
+        assert_eq!(patched(b"a@1 b@1", "@1", "@2"), b"a@2 b@2");
+    }
 
     #[test]
     fn a_variant_is_the_component_and_a_custom_section() {

@@ -15,6 +15,7 @@ mod prerequisites;
 mod process;
 mod python;
 mod sim;
+mod soak;
 mod strace;
 mod tally;
 mod test;
@@ -39,6 +40,8 @@ commands:
   sim [--seeds N] [--seed S]      N seeds (1000) of the simulator of commits, from S (0) on; `sim --help` for more
   kill [--rounds N] [--point NAME] [--seed S]
                                   N kills (5) of the program at each failpoint, over a real Kafka; `kill --help` for more
+  swap-soak [--swaps N] [--groups N] [--json FILE]
+                                  N swaps (1000) in running jobs over a real Kafka: what they cost and whether anything grows
   nightly                         20,000 seeds that no other night has played; then `cargo component build` in every
                                   plugin's folder, which installs cargo-component
 
@@ -58,6 +61,7 @@ enum Command {
     Ci,
     Sim(Vec<String>),
     Kill(Vec<String>),
+    SwapSoak(Vec<String>),
     Nightly,
 }
 
@@ -79,6 +83,7 @@ fn parse(words: &[String]) -> Result<Command, String> {
     match words.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         Some(("sim", rest)) => return Ok(Command::Sim(rest.to_vec())),
         Some(("kill", rest)) => return Ok(Command::Kill(rest.to_vec())),
+        Some(("swap-soak", rest)) => return Ok(Command::SwapSoak(rest.to_vec())),
         _ => {}
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -110,6 +115,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Ci => return checks::ci(),
         Command::Sim(words) => return sim::play(&words),
         Command::Kill(words) => return kill::play(&words, Preference::of(false)?),
+        Command::SwapSoak(words) => return soak::play(&words, Preference::of(false)?),
         Command::Nightly => {
             sim::nightly()?;
             nightly::component_builds(Preference::of(false)?)?;
@@ -138,6 +144,7 @@ mod tests {
         check("ci", Some(Command::Ci));
         check("sim --seed 7", Some(Command::Sim(vec!["--seed".into(), "7".into()])));
         check("kill --rounds 2", Some(Command::Kill(vec!["--rounds".into(), "2".into()])));
+        check("swap-soak --swaps 60", Some(Command::SwapSoak(vec!["--swaps".into(), "60".into()])));
         check("nightly", Some(Command::Nightly));
         check("--help", Some(Command::Help));
         check("build --help", Some(Command::Help));

@@ -9,7 +9,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tracing::info;
 
-use crate::config::{self, RunFlags};
+use crate::config::{self, JobSpec, RunFlags};
 use crate::job::{self, StopHandle};
 
 #[derive(Debug, Args)]
@@ -20,6 +20,9 @@ pub struct RunArgs {
     /// End the process that runs this job, if one does, and go on in its place
     #[arg(long, help_heading = "Commits")]
     take_over: bool,
+    /// For development: swap a plugin in whenever its file is saved; a broken one leaves the old one running
+    #[arg(long, help_heading = "Stages")]
+    watch: bool,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -29,13 +32,14 @@ const EXAMPLES: &str = "Examples:
       --parse ticker_json.wasm --transform ticker_time.wasm --aggregate ohlcv.wasm \\
       --output streaming_output/daily --checkpoint checkpoint
   host run pipeline.toml --take-over
+  host run pipeline.toml --watch
   host run ... --kafka security.protocol=SASL_SSL --kafka 'sasl.password=${KAFKA_PASSWORD}'
 
 The last line on stdout is a JSON summary. A signal (SIGINT, SIGTERM) ends the job after one
 more commit, with exit code 0; a second one ends it at once, which loses nothing either.";
 
 pub fn run(args: RunArgs) -> anyhow::Result<()> {
-    let spec = config::load(args.flags)?;
+    let spec = JobSpec { watch: args.watch, ..config::load(args.flags)? };
     let stop = StopHandle::default();
     stop_on_signals(stop.clone())?;
     if args.take_over {

@@ -4,15 +4,16 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::{anyhow, bail};
 use clap::Args;
 use serde_json::{Value, json};
 use speed_layer_core::commit::JobName;
+use speed_layer_plugin::Digest;
 use speed_layer_store::{CommitStore, inspect};
 
 use super::checkpoint::{Format, plain};
 use crate::control::{Answer, SwapRequest, ask};
-use crate::job::swap::{history_path, read_history};
+use crate::job::swap::{history_path, read_component, read_history};
 use crate::plan::StageName;
 
 #[derive(Debug, Args)]
@@ -29,7 +30,7 @@ pub struct SwapArgs {
     /// The new plugin's component
     #[arg(value_name = "NEW.wasm", required_unless_present = "back")]
     plugin: Option<PathBuf>,
-    /// Put the plugin before the present one back
+    /// Put the plugin before the present one back; a swap on probation is taken back as if it had never been
     #[arg(long, conflicts_with = "plugin")]
     back: bool,
     /// Say what it would change, and change nothing
@@ -82,14 +83,7 @@ impl RunningJob {
 
 pub fn run(args: &SwapArgs) -> anyhow::Result<()> {
     let dir = args.job.dir()?;
-    let component = args
-        .plugin
-        .as_ref()
-        .map(|path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display())));
-    let component = component.transpose()?.unwrap_or_default();
-    if component.is_empty() && !args.back {
-        bail!("{} is empty", args.plugin.clone().unwrap_or_default().display());
-    }
+    let component = args.plugin.as_deref().map(read_component).transpose()?.unwrap_or_default();
     let stem = args.plugin.as_ref().and_then(|path| path.file_stem());
     let request = SwapRequest {
         stage: args.stage.to_string(),
@@ -113,9 +107,9 @@ pub fn run(args: &SwapArgs) -> anyhow::Result<()> {
                 Format::Json => write(&format!("{report:#}\n"))?,
                 Format::Table => write(&outcome_line(&report))?,
             }
-            ended(&report)
+            ended(&report, args)
         }
-        Answer::Failed(why) => bail!("the swap is refused, and nothing has changed: {why}"),
+        Answer::Failed(why) => Err(refusal(args, &component, &why)),
         Answer::Told | Answer::Plan(_) => match args.format {
             Format::Json => write(&format!("{plan:#}\n")),
             Format::Table => write("nothing was changed\n"),
@@ -123,15 +117,35 @@ pub fn run(args: &SwapArgs) -> anyhow::Result<()> {
     }
 }
 
-/// The exit code says which plugin serves the job now.
-fn ended(report: &Value) -> anyhow::Result<()> {
+fn refusal(args: &SwapArgs, component: &[u8], why: &str) -> anyhow::Error {
+    let of = match &args.plugin {
+        Some(path) => format!("to {} (sha256:{})", path.display(), Digest::of(component).short()),
+        None => "back".to_owned(),
+    };
+    anyhow!("the swap of {} {of} is refused, and nothing has changed: {why}", args.stage)
+}
+
+/// The exit code says whether the plugin that was asked for serves the job now.
+fn ended(report: &Value, args: &SwapArgs) -> anyhow::Result<()> {
     match report["outcome"].as_str() {
         Some("swapped") => Ok(()),
+        Some("taken_back") if args.back => Ok(()),
+        Some("taken_back") => bail!(
+            "{} was taken back by {} before it was committed, nothing is lost",
+            named(&report["to"]),
+            plain(&report["by"])
+        ),
         Some("rolled_back") => bail!(
-            "the new plugin failed on probation and was taken out again, nothing is lost: {}",
+            "{} failed on probation and was taken out again, nothing is lost: {}",
+            named(&report["to"]),
             plain(&report["why"])
         ),
-        _ => bail!("the swap is refused, and nothing has changed: {}", plain(&report["why"])),
+        _ => bail!(
+            "the swap of {} to {} is refused, and nothing has changed: {}",
+            plain(&report["stage"]),
+            named(&report["to"]),
+            plain(&report["why"])
+        ),
     }
 }
 
@@ -175,10 +189,16 @@ fn named(of: &Value) -> String {
 fn outcome_line(report: &Value) -> String {
     match report["outcome"].as_str() {
         Some("swapped") => format!(
-            "swapped with epoch {}, from {}; the stream stood for {:.1} ms\n",
+            "swapped with epoch {}, from {}; the stream stood for {:.1} ms, {:.1} of them until batches had ended\n",
             report["epoch"],
             marks(&report["from_offsets"]),
-            report["pause_ms"].as_f64().unwrap_or_default()
+            report["pause_ms"].as_f64().unwrap_or_default(),
+            report["hand_over_ms"].as_f64().unwrap_or_default()
+        ),
+        Some("taken_back") => format!(
+            "{} was taken back before it was committed, and {} goes on from the cut\n",
+            named(&report["to"]),
+            named(&report["from"])
         ),
         _ => String::new(),
     }
@@ -198,7 +218,9 @@ fn history_line(of: &Value) -> String {
         named(&of["to"])
     );
     let outcome = match of["outcome"].as_str() {
+        Some("swapped") if of["epoch"].is_null() => format!("swapped, from {}", marks(&of["from_offsets"])),
         Some("swapped") => format!("swapped with epoch {}, from {}", of["epoch"], marks(&of["from_offsets"])),
+        Some("taken_back") => format!("taken back by {}", plain(&of["by"])),
         outcome => format!("{}: {}", outcome.unwrap_or_default().replace('_', " "), plain(&of["why"])),
     };
     format!("{what}, {}, asked by {}: {outcome}\n", plain(&of["change"]), plain(&of["asked_by"]))

@@ -145,6 +145,7 @@ impl FileJob {
                 .collect::<Result<_, _>>()?,
             aggregates,
             plugin_cache: self.plugin_cache,
+            watch: false,
         })
     }
 }

@@ -23,6 +23,8 @@ pub struct JobSpec {
     pub aggregates: Vec<AggregateSpec>,
     /// Where compiled plugins are kept; the user's cache folder when not given.
     pub plugin_cache: Option<PathBuf>,
+    /// Whether plugin files that change are swapped in.
+    pub watch: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]

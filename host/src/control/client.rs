@@ -25,7 +25,8 @@ pub fn ask(
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     let ended = "the job ended, or does not hear; see its log";
-    connection.write_all(&line).and_then(|()| connection.write_all(component)).context(ended)?;
+    // A job that does not want to hear all of it says why.
+    let sent = connection.write_all(&line).and_then(|()| connection.write_all(component));
     for line in BufReader::new(connection).lines() {
         let answer: Answer =
             serde_json::from_str(&line.context(ended)?).context("the answer cannot be read")?;
@@ -34,6 +35,7 @@ pub fn ask(
             last => return Ok(last),
         }
     }
+    sent.context(ended)?;
     bail!("{ended}")
 }
 

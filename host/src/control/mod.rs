@@ -23,7 +23,8 @@ pub struct SwapRequest {
     pub stage: String,
     /// The plugin's, for messages.
     pub name: String,
-    /// What follows the line; 0 asks for the plugin before the present one.
+    /// What follows the line; 0 asks for the plugin before the present one, or before the
+    /// one on probation.
     pub component_bytes: u64,
     pub dry_run: bool,
     pub allow_downgrade: bool,

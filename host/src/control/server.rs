@@ -1,5 +1,6 @@
-//! The socket's owner: the running job, with a thread that hears one connection after
-//! the other.
+//! The socket's owner: the running job, with a thread that waits for connections and one
+//! for each of a few that are heard side by side: whoever asks for a swap while another
+//! one is under way is told so at once, and can take that one back.
 
 use std::fs::{DirBuilder, File, Permissions};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -20,6 +21,8 @@ use crate::job::swap::{Request, Swapper};
 
 /// Whoever says nothing for so long is not listened to any more.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// So many are heard at a time; each may have sent a component.
+const CONNECTIONS_MAX: usize = 8;
 
 /// The job's end of its control socket; the socket goes with it.
 pub struct Server {
@@ -34,17 +37,9 @@ impl Server {
     pub fn start(dir: &Path, swapper: Arc<Swapper>) -> anyhow::Result<Self> {
         let path = dir.join(SOCKET);
         let listener = listen(dir, &path)?;
-        let hear = move || {
-            for connection in listener.incoming() {
-                match connection {
-                    Ok(connection) => hear(&connection, &swapper),
-                    Err(error) => debug!("a connection to the control socket failed: {error}"),
-                }
-            }
-        };
         thread::Builder::new()
             .name("control".to_owned())
-            .spawn(hear)
+            .spawn(move || receive(&listener, &swapper))
             .context("its thread cannot be started")?;
         Ok(Self { path })
     }
@@ -83,6 +78,29 @@ fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Store
     move |cause| StoreError::Io { action, path: path.to_owned(), cause }
 }
 
+/// Gives each connection a thread, as long as there are not too many.
+fn receive(listener: &UnixListener, swapper: &Arc<Swapper>) {
+    let seats = Arc::new(());
+    for connection in listener.incoming() {
+        let outcome = connection.map_err(Into::into).and_then(|connection| {
+            if Arc::strong_count(&seats) > CONNECTIONS_MAX {
+                let why = format!("the job hears {CONNECTIONS_MAX} connections already; try again later");
+                return say(&connection, &Answer::Failed(why));
+            }
+            let (swapper, seat) = (Arc::clone(swapper), Arc::clone(&seats));
+            let hear = move || {
+                hear(&connection, &swapper);
+                drop(seat);
+            };
+            thread::Builder::new().name("asked".to_owned()).spawn(hear)?;
+            Ok(())
+        });
+        if let Err(error) = outcome {
+            debug!("a connection to the control socket failed: {error:#}");
+        }
+    }
+}
+
 fn hear(connection: &UnixStream, swapper: &Swapper) {
     let answered = serve(connection, swapper).or_else(|error| {
         warn!("a swap was refused: {error:#}");
@@ -95,6 +113,7 @@ fn hear(connection: &UnixStream, swapper: &Swapper) {
 
 fn serve(connection: &UnixStream, swapper: &Swapper) -> anyhow::Result<()> {
     connection.set_read_timeout(Some(SILENCE_MAX))?;
+    connection.set_write_timeout(Some(SILENCE_MAX))?;
     let mut reader = BufReader::new(connection);
     let mut line = String::new();
     reader.by_ref().take(LINE_BYTES_MAX).read_line(&mut line).context("no request was heard")?;
@@ -108,12 +127,13 @@ fn serve(connection: &UnixStream, swapper: &Swapper) -> anyhow::Result<()> {
         "the component has {} bytes, more than the {max}",
         asked.component_bytes
     );
-    let (name, component) = match asked.component_bytes {
-        0 => swapper.before(&request.stage)?,
-        bytes => (asked.name, component(&mut reader, bytes)?),
-    };
     let mut tell = |plan: &_| say(connection, &Answer::Plan(serde_json::to_value(plan)?));
-    let report = swapper.swap(&request, &name, &component, &asked.asked_by, asked.dry_run, &mut tell)?;
+    let report = if asked.component_bytes == 0 {
+        swapper.back(&request, &asked.asked_by, asked.dry_run, &mut tell)?
+    } else {
+        let component = component(&mut reader, asked.component_bytes)?;
+        swapper.swap(&request, &asked.name, &component, &asked.asked_by, asked.dry_run, &mut tell)?
+    };
     match report {
         Some(report) => say(connection, &Answer::Done(serde_json::to_value(report)?)),
         None => say(connection, &Answer::Told),

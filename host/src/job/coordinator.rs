@@ -18,7 +18,7 @@ use super::changes::TopicChanges;
 use super::commit::{EpochCommit, Folded};
 use super::control::{Progress, StopHandle};
 use super::partitions::Partitions;
-use super::swap::{Prepared, Trial};
+use super::swap::{Prepared, Trial, Watch};
 use super::worker::{Command, CutReport, Errand, Occasion, Report, Shared, Turn};
 use super::{Event, now_ms};
 use crate::config::Trigger;
@@ -57,6 +57,7 @@ pub struct Pulse {
     at_end: BTreeSet<usize>,
     /// A worker waited in this epoch and did not hear its partitions.
     held_back: bool,
+    watch: Watch,
     pub last_commit: Option<Instant>,
 }
 
@@ -77,6 +78,7 @@ impl Pulse {
             triggers: 0,
             at_end: BTreeSet::new(),
             held_back: false,
+            watch: Watch::new(),
             last_commit: None,
         }
     }
@@ -95,10 +97,9 @@ impl Coordinator<'_> {
     pub fn run(&mut self) -> anyhow::Result<()> {
         loop {
             let mut cut = self.wait_for_trigger()?;
-            let cut_at = Instant::now();
             let reports = self.cut()?;
             if let Some(trial) = self.trial.take() {
-                self.judge(trial, reports, cut_at)?;
+                self.judge(trial, reports)?;
                 continue;
             }
             let now_ms = now_ms();
@@ -113,14 +114,16 @@ impl Coordinator<'_> {
             let has_begun_anew = !revision.assignments.is_empty();
             let is_worth_it = has_begun_anew || self.is_worth_committing(&reports, &clocks);
             self.begin_epoch(is_worth_it, now_ms, &clocks);
-            let swap = self.swap.take();
+            let swap = self.swap.take().and_then(Prepared::unless_taken_back);
             match (cut, swap) {
                 (Cut::Last, swap) => refuse_at_end(swap),
                 (Cut::Trigger, Some(mut swap)) => {
+                    fail_point("swap.cut");
                     self.resume(&revision.assignments, |worker| {
                         swap.chains.get_mut(worker).and_then(Option::take).map(Turn::Swap)
                     })?;
-                    self.trial = Some(Trial::begin(*swap, cut_at, self.partitions.marks()));
+                    fail_point("swap.resumed");
+                    self.trial = Some(Trial::begin(*swap, self.pulse.watch.last(), self.partitions.marks()));
                 }
                 (Cut::Trigger, None) => self.resume(&revision.assignments, |_| None)?,
             }
@@ -132,6 +135,7 @@ impl Coordinator<'_> {
                 && let Some(replacement) = trial.take_replacement()
             {
                 trial.failure = self.commits.begin_trial(replacement).err();
+                fail_point("swap.taken_over");
             }
             if cut == Cut::Last {
                 return revision.failure.map_or(Ok(()), Err);
@@ -149,28 +153,34 @@ impl Coordinator<'_> {
 
     /// Ends a probation: what the new stages made is folded in and the open windows can be
     /// finished, or everything goes on from the cut as if they had never been.
-    fn judge(&mut self, trial: Trial, reports: Vec<CutReport>, cut_at: Instant) -> anyhow::Result<()> {
+    fn judge(&mut self, mut trial: Trial, reports: Vec<CutReport>) -> anyhow::Result<()> {
         let now_ms = now_ms();
         let (before, finished) = (self.partitions.clone(), Arc::clone(&self.epoch));
         self.note_positions(&reports, now_ms);
         let clocks = self.closing();
-        let outcome = match trial.failure {
+        let outcome = match trial.take_failure() {
             Some(error) => Err(error),
             None => self.commits.fold(&finished, partials(reports), &clocks),
         };
+        fail_point("swap.folded");
         match outcome.and_then(|folded| self.commits.try_finish(&finished).map(|()| folded)) {
             Ok(folded) => {
+                fail_point("swap.judged");
                 self.commits.end_trial(true);
                 self.begin_epoch(true, now_ms, &clocks);
                 self.resume(&[], |_| Some(Turn::Promote))?;
-                let pause = trial.pause + cut_at.elapsed();
+                fail_point("swap.promoted");
                 self.commit(&finished, folded, &clocks)?;
-                trial.reply.swapped(finished.epoch, &trial.from, pause);
+                fail_point("swap.sealed");
+                trial.reply.swapped(finished.epoch, &trial.from, trial.pause + self.pulse.watch.last());
+                fail_point("swap.replied");
             }
             Err(error) => {
                 self.commits.end_trial(false);
                 self.partitions = before;
+                fail_point("swap.rolled_back");
                 self.resume(&[], |_| Some(Turn::Revert))?;
+                fail_point("swap.reverted");
                 warn!("a swap was rolled back: {error:#}");
                 trial.reply.rolled_back(&error);
             }
@@ -185,7 +195,7 @@ impl Coordinator<'_> {
             let is_over = self.stop.is_asked() || self.trigger.is_bounded() && self.at_end_everywhere();
             let is_pressing = self.topic.is_pressing(&self.partitions);
             match &self.trial {
-                Some(trial) if is_over || is_pressing || trial.failure.is_some() => return Ok(Cut::Trigger),
+                Some(trial) if is_over || is_pressing || trial.is_lost() => return Ok(Cut::Trigger),
                 None if self.stop.is_asked() => return Ok(Cut::Last),
                 None if is_pressing => return Ok(Cut::Trigger),
                 None if is_over => return Ok(Cut::Last),
@@ -229,7 +239,7 @@ impl Coordinator<'_> {
 
     fn calls_for_cut(&mut self, event: Event) -> anyhow::Result<bool> {
         let (worker, report) = match event {
-            Event::StopAsked => return Ok(false),
+            Event::StopAsked | Event::TakenBack => return Ok(false),
             Event::Topic(seen) => {
                 self.topic.note_seen(seen);
                 return Ok(false);
@@ -283,6 +293,7 @@ impl Coordinator<'_> {
 
     /// Has every worker end its batch and hand over.
     fn cut(&mut self) -> anyhow::Result<Vec<CutReport>> {
+        self.pulse.watch.cut();
         for worker in &self.workers {
             // A worker that is gone has said why: its report is among the events.
             let _ = worker.send(Command::Cut);
@@ -301,9 +312,10 @@ impl Coordinator<'_> {
                 }
                 Event::Swap(swap) if self.swap.is_none() && self.trial.is_none() => self.swap = Some(swap),
                 Event::Swap(swap) => swap.reply.refused("another swap is under way"),
-                Event::Worker(..) | Event::StopAsked => {}
+                Event::Worker(..) | Event::StopAsked | Event::TakenBack => {}
             }
         }
+        self.pulse.watch.handed_over();
         self.pulse.at_end.clear();
         Ok(reports)
     }
@@ -340,7 +352,7 @@ impl Coordinator<'_> {
 
     /// Lets every worker go on, each with its partitions and its own turn of a swap.
     fn resume(
-        &self,
+        &mut self,
         assignments: &[Assignment],
         mut turn: impl FnMut(usize) -> Option<Turn>,
     ) -> anyhow::Result<()> {
@@ -352,6 +364,7 @@ impl Coordinator<'_> {
             let resume = Command::Resume(Arc::clone(&self.epoch), errand);
             worker.send(resume).ok().context("a worker is gone; see the log lines before this")?;
         }
+        self.pulse.watch.resumed();
         Ok(())
     }
 
@@ -372,6 +385,7 @@ impl Coordinator<'_> {
             windows = done.windows,
             files = done.files,
             commit_ms,
+            stood_us = self.pulse.watch.last().beyond_us(),
             total = done.total_records,
             "committed"
         );

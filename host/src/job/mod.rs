@@ -53,7 +53,7 @@ use coordinator::{Coordinator, Pulse};
 use feed::RecordFeed;
 use lookout::Seen;
 use open::Opened;
-use swap::Prepared;
+use swap::{Prepared, Watcher};
 use worker::{Command, Report, Worker};
 
 /// How long an end waits for clients to part from brokers that may be away.
@@ -66,6 +66,8 @@ pub enum Event {
     Topic(Seen),
     Worker(usize, Report),
     Swap(Box<Prepared>),
+    /// Of the swap that is waiting or on probation.
+    TakenBack,
 }
 
 /// Runs `spec` until it ends by itself or `stop` is asked; `on_commit` is told of each commit.
@@ -160,6 +162,7 @@ impl<F: RecordFeed + 'static, L: FileLayer + Send + 'static> Opened<'_, F, L> {
             swapper,
             first_aggregate,
         } = self;
+        let watcher = spec.watch.then(|| Watcher::start(Arc::clone(&swapper))).transpose()?;
         let control = Server::start(commits.committer.store().layout().checkpoint_dir(), swapper)?;
         info!(job = %spec.name, epoch = epoch.epoch, workers = workers.len(), "started");
         let start_ms = process::age_ms();
@@ -196,7 +199,7 @@ impl<F: RecordFeed + 'static, L: FileLayer + Send + 'static> Opened<'_, F, L> {
             // A worker's panic is caught and reported inside its thread.
             let _ = thread.join();
         }
-        drop(control);
+        drop((control, watcher));
         if let Some(source) = source {
             part(source);
         }

@@ -143,6 +143,10 @@ impl<'a, L: FileLayer> Planned<'a, L> {
         }
         let differences = checkpoint.as_ref().map_or(Ok(Vec::new()), |of| stored::check(spec, &plan, of))?;
         stored::keep_plugins(&plan, &committer.store().checkpoints(), checkpoint.as_ref())?;
+        if let Some(checkpoint) = &checkpoint {
+            let history = swap::history_path(committer.store().layout().checkpoint_dir());
+            swap::settle(&history, &checkpoint.manifest.progress)?;
+        }
         Ok(Taken { spec, plan, runtime, committer, checkpoint, differences })
     }
 }
@@ -241,6 +245,7 @@ impl<'a, L: FileLayer> Taken<'a, L> {
             spec: spec.clone(),
             runtime: self.runtime,
             running: Mutex::new(self.plan),
+            gate: swap::Gate::default(),
             workers,
             bounds: clock_bounds(&spec.clock)?,
             events,

@@ -176,6 +176,7 @@ impl<F: RecordFeed> Worker<F> {
         self.shared.records_in.fetch_add(outcome.records as u64, Ordering::Relaxed);
         let outcome = self.chain.process(&self.epoch, records).with_context(|| self.batch_name(records));
         let Some(probation) = &mut self.probation else { return outcome.map(|()| Some(Occasion::Records)) };
+        fail_point("swap.tried");
         probation.keep(records);
         if let Err(error) = outcome {
             probation.failed = true;

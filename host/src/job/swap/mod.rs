@@ -3,25 +3,37 @@
 //! go on with the new stages on `probation`, and judges them at the next cut: either they
 //! are committed, or everything goes on from the cut with the old ones.
 
+mod component;
+mod history;
+mod pause;
 mod prepare;
 mod probation;
 mod swapper;
+mod under_way;
+mod watch;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::anyhow;
 use crossbeam_channel::Sender;
 use serde::Serialize;
 use speed_layer_core::commit::OffsetMark;
+use tracing::info;
 
 use super::commit::Replacement;
 use super::open_windows::OpenWindows;
 use crate::plan::Plan;
 use crate::stages::Chain;
 
+pub use component::read_component;
+pub use history::{history_path, read_history, settle};
+pub use pause::{Pause, Watch};
 pub use prepare::Request;
 pub use probation::Probation;
-pub use swapper::{Swapper, history_path, read_history};
+pub use swapper::{Report, Swapper};
+pub use under_way::{Busy, Gate, TakenBack};
+pub use watch::Watcher;
 
 /// A stream that gives nothing to try the new plugin on is waited for so long.
 const PROBATION_MAX: Duration = Duration::from_secs(2);
@@ -42,7 +54,12 @@ pub struct Prepared {
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
     /// Committed with this epoch; its plugin has served since these offsets.
-    Swapped { epoch: u64, from_offsets: Vec<OffsetMark>, pause_ms: f64 },
+    /// The stream stood for `pause_ms`, of it `hand_over_ms` until the workers had ended
+    /// their batches, as at every trigger.
+    Swapped { epoch: u64, from_offsets: Vec<OffsetMark>, pause_ms: f64, hand_over_ms: f64 },
+    /// Somebody has taken it back before it was committed: the old plugin goes on as if
+    /// nothing had been.
+    TakenBack { by: String },
     /// The old plugin goes on as if nothing had been.
     RolledBack { why: String },
     /// Nothing was tried.
@@ -51,26 +68,45 @@ pub enum Outcome {
 
 /// Where the outcome is waited for.
 #[derive(Debug)]
-pub struct Reply(pub Sender<Outcome>);
+pub struct Reply {
+    pub outcome: Sender<Outcome>,
+    pub taken_back: TakenBack,
+}
 
 impl Reply {
     pub fn refused(&self, why: &str) {
         self.say(Outcome::Refused { why: why.to_owned() });
     }
 
+    /// The old stages have gone on.
     pub fn rolled_back(&self, why: &anyhow::Error) {
-        self.say(Outcome::RolledBack { why: format!("{why:#}") });
+        let failed = || Outcome::RolledBack { why: format!("{why:#}") };
+        let by = self.taken_back.by().map(str::to_owned);
+        self.say(by.map_or_else(failed, |by| Outcome::TakenBack { by }));
     }
 
-    pub fn swapped(&self, epoch: u64, from: &[OffsetMark], pause: Duration) {
-        let pause_ms = pause.as_secs_f64() * 1000.0;
-        self.say(Outcome::Swapped { epoch, from_offsets: from.to_vec(), pause_ms });
+    pub fn swapped(&self, epoch: u64, from: &[OffsetMark], pause: Pause) {
+        let (pause_ms, hand_over_ms) = (pause.whole_ms(), pause.hand_over_ms());
+        self.say(Outcome::Swapped { epoch, from_offsets: from.to_vec(), pause_ms, hand_over_ms });
     }
 
     fn say(&self, outcome: Outcome) {
         // Whoever asked may have gone; the swap stands all the same.
-        let _ = self.0.send(outcome);
+        let _ = self.outcome.send(outcome);
     }
+}
+
+impl Prepared {
+    /// Itself, if nobody has taken it back meanwhile; else whoever asked is told.
+    pub fn unless_taken_back(self: Box<Self>) -> Option<Box<Self>> {
+        let Some(by) = self.reply.taken_back.by() else { return Some(self) };
+        self.reply.rolled_back(&taken_back(by));
+        None
+    }
+}
+
+fn taken_back(by: &str) -> anyhow::Error {
+    anyhow!("it was taken back by {by}")
 }
 
 /// New stages on probation, as the coordinator sees it.
@@ -79,22 +115,32 @@ pub struct Trial {
     pub from: Vec<OffsetMark>,
     pub failure: Option<anyhow::Error>,
     pub deadline: Instant,
-    /// For which the workers have stood so far.
-    pub pause: Duration,
+    /// So far.
+    pub pause: Pause,
     pub reply: Reply,
 }
 
 impl Trial {
-    /// The workers go on with the new stages; they stood since `cut_at`.
-    pub fn begin(swap: Prepared, cut_at: Instant, from: Vec<OffsetMark>) -> Self {
+    /// The workers go on with the new stages, after a pause.
+    pub fn begin(swap: Prepared, pause: Pause, from: Vec<OffsetMark>) -> Self {
         let Prepared { plan, aggregates, reply, .. } = swap;
         let replacement = Some(Replacement { plan, aggregates, from: from.clone() });
-        let (pause, deadline) = (cut_at.elapsed(), Instant::now() + PROBATION_MAX);
-        Self { replacement, from, failure: None, deadline, pause, reply }
+        info!("new stages are on probation");
+        Self { replacement, from, failure: None, deadline: Instant::now() + PROBATION_MAX, pause, reply }
     }
 
     /// What takes the open windows over, once.
     pub fn take_replacement(&mut self) -> Option<Replacement> {
         self.replacement.take()
+    }
+
+    /// Whether it will be rolled back, whatever comes.
+    pub fn is_lost(&self) -> bool {
+        self.failure.is_some() || self.reply.taken_back.by().is_some()
+    }
+
+    /// Why it is to be rolled back.
+    pub fn take_failure(&mut self) -> Option<anyhow::Error> {
+        self.failure.take().or_else(|| self.reply.taken_back.by().map(taken_back))
     }
 }

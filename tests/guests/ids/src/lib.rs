@@ -5,9 +5,15 @@
 //! between. A record that was taken in twice stands there twice. The state is one `binary` column of
 //! twelve bytes a row, so it grows with every row: not meant for windows of millions. The setting
 //! `padding` (0 by default, at most 4,096) makes them so many bytes more, for states of some weight.
+//!
+//! A text in the built component, which tests write over, makes another one of it for swaps: `plain`;
+//! `renamed`, with a state of version 2 that takes over version 1; `failing`, whose every call after
+//! the first steps stops.
 
 #![cfg_attr(not(target_arch = "wasm32"), forbid(unsafe_code))]
 #![warn(missing_docs)]
+
+use std::hint::black_box;
 
 use speed_layer_sdk::columns::bytes_at;
 use speed_layer_sdk::config::refusal;
@@ -15,6 +21,10 @@ use speed_layer_sdk::prelude::*;
 
 /// Rises whenever the meaning or the shape of the state changes.
 const STATE_VERSION: u32 = 1;
+
+/// What the tests look for in the component's bytes; the word behind it is padded by spaces.
+static KIND: [u8; 32] = *b"ids guest, kind: plain          ";
+const MARK_BYTES: usize = 17;
 
 /// Partition and offset, the highest byte first.
 const ID_BYTES: usize = 12;
@@ -27,9 +37,22 @@ impl Aggregate for Ids {
     fn plan(config: &mut Config, input: &Schema) -> Result<Plan, Refusal> {
         let padding = padding(config.number("padding", 0.0)?)?;
         let mut plan = Plan::new(STATE_VERSION, input);
-        plan.add("ids", "ids", RecordIds { padding })?;
+        let ids = RecordIds { padding, fails: kind() == "failing" };
+        match kind() {
+            "renamed" => {
+                plan.add("seen", "ids", ids)?;
+                plan.since(2).rename("ids", "seen");
+            }
+            _ => plan.add("ids", "ids", ids)?,
+        }
         Ok(plan)
     }
+}
+
+/// The optimiser must not know the text, since it is not yet the last one.
+fn kind() -> &'static str {
+    let text: &'static [u8; 32] = black_box(&KIND);
+    std::str::from_utf8(&text[MARK_BYTES..]).unwrap_or_default().trim_end()
 }
 
 export_aggregate!(Ids);
@@ -45,9 +68,14 @@ fn padding(wanted: f64) -> Result<usize, Refusal> {
 struct RecordIds {
     /// Bytes after each id that say nothing.
     padding: usize,
+    fails: bool,
 }
 
 impl RecordIds {
+    fn fail(&self) -> Result<(), Failure> {
+        if self.fails { Err(Failure::StopJob("it is of the failing kind".into())) } else { Ok(()) }
+    }
+
     /// The ids in a state, in no order.
     fn ids(&self, state: &[u8]) -> Vec<(i32, i64)> {
         state.chunks_exact(ID_BYTES + self.padding).map(id).collect()
@@ -69,6 +97,7 @@ impl Accumulator for RecordIds {
     }
 
     fn update(&self, inputs: &[&Column], pairs: Pairs<'_>, state: &mut [Column]) -> Result<(), Failure> {
+        self.fail()?;
         let (partitions, offsets) = (View::<i32>::of(inputs[0])?, View::<i64>::of(inputs[1])?);
         let held = binary(&state[0])?;
         let mut added = vec![Vec::new(); held.offsets.len() - 1];
@@ -89,6 +118,7 @@ impl Accumulator for RecordIds {
     }
 
     fn finish(&self, state: &[Column], _: &Closing<'_>, _: &mut Notes) -> Result<Vec<Column>, Failure> {
+        self.fail()?;
         let held = binary(&state[0])?;
         let (mut counts, mut texts) = (Builder::<i64>::default(), TextBuilder::default());
         for row in 0..held.offsets.len() - 1 {
@@ -136,7 +166,7 @@ mod tests {
         vec![Column { validity: None, data: ColumnData::Binary(none) }]
     }
 
-    const IDS: RecordIds = RecordIds { padding: 3 };
+    const IDS: RecordIds = RecordIds { padding: 3, fails: false };
 
     fn updated(rows: &[(i32, i64, u32)], groups: usize) -> Vec<Column> {
         let (mut partitions, mut offsets) = (Builder::<i32>::default(), Builder::<i64>::default());
@@ -155,6 +185,11 @@ mod tests {
         let held = binary(&state[0]).expect("a binary column");
         let rows = 0..held.offsets.len() - 1;
         rows.map(|row| IDS.ids(bytes_at(held, row))).collect()
+    }
+
+    #[test]
+    fn as_it_is_built_it_is_plain() {
+        assert_eq!(kind(), "plain");
     }
 
     #[test]
