@@ -61,11 +61,12 @@ pub struct Unswapped {
 ///
 /// # Errors
 /// It fails, or its results are not those of the recomputation.
-pub fn play_unswapped(job: &Job, load: &Load) -> Result<Unswapped> {
-    let finished = job.start_with(&[("--trigger", "available-now")])?.finish(LIMIT)?;
+pub fn play_unswapped(job: Job, load: &Load) -> Result<Unswapped> {
+    let job = job.set("--trigger", "available-now");
+    let finished = job.run()?;
     let summary = finished.summary()?;
     ensure!(summary["records_in"] == load.rows, "{} records of {}", summary["records_in"], load.rows);
-    let wrong = compare(job, load)?;
+    let wrong = compare(&job, load)?;
     ensure!(wrong.is_empty(), "the run without swaps differs from the recomputation: {wrong:?}");
     let stood_us = |line: &str| line.split("stood_us=").nth(1)?.split(' ').next()?.parse::<f64>().ok();
     let stood: Vec<f64> = finished.stderr.lines().filter_map(stood_us).map(|us| us / 1000.0).collect();
@@ -92,13 +93,13 @@ impl fmt::Display for Unswapped {
 ///
 /// # Errors
 /// It fails, or a swap does.
-pub fn play(job: &Job, load: &Load, count: usize, turns: &[Next]) -> Result<Played> {
+pub fn play(job: Job, load: &Load, count: usize, turns: &[Next]) -> Result<Played> {
     let mut running = job.start()?;
     await_rows(&mut running, load.rows_before)?;
     let began = Instant::now();
     let (mut swaps, mut sizes) = (Vec::new(), Vec::new());
     for next in turns.iter().cycle().take(count) {
-        let swap = swap(job, next).with_context(|| format!("swap {}", swaps.len() + 1))?;
+        let swap = swap(&job, next).with_context(|| format!("swap {}", swaps.len() + 1))?;
         swaps.push(swap);
         sizes.push(Size::of(running.id())?);
     }
@@ -106,9 +107,9 @@ pub fn play(job: &Job, load: &Load, count: usize, turns: &[Next]) -> Result<Play
     running.signal("TERM")?;
     running.finish(LIMIT)?.summary()?;
     check_load(&swaps, load)?;
-    let rest = job.start_with(&[("--trigger", "available-now")])?.finish(LIMIT)?;
-    rest.summary()?;
-    Ok(Played { swaps, sizes, took, differences: compare(job, load)? })
+    let rest = job.set("--trigger", "available-now");
+    rest.run()?.summary()?;
+    Ok(Played { swaps, sizes, took, differences: compare(&rest, load)? })
 }
 
 /// Waits until so many rows are committed.

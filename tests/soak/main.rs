@@ -21,7 +21,7 @@ use speed_layer_tests::job::Job;
 use speed_layer_tests::kafka;
 use speed_layer_tests::places;
 
-use chain::{Next, Played};
+use chain::Next;
 use figures::{Goal, Run};
 use load::Load;
 
@@ -81,20 +81,22 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Asked> {
 /// Plays the three runs; whether all that can fail is as it must be.
 fn play(asked: &Asked) -> Result<bool> {
     let load = Load::of_days(kafka::shared(), "soak", asked.swaps * ROWS_PER_TRIGGER * 3)?;
-    let unswapped = chain::play_unswapped(&job(&load), &load)?;
+    let unswapped = chain::play_unswapped(job(&load), &load)?;
     println!("{unswapped}");
     let few = Goal { p99_ms: GOAL_FEW_MS, groups: load.groups };
     let mut runs = Vec::new();
     for (name, next) in [("digests", digests as Make), ("versions", versions as Make)] {
         let job = job(&load);
-        let played = chain::play(&job, &load, asked.swaps, &next(&job)?)?;
+        let turns = next(&job)?;
+        let played = chain::play(job, &load, asked.swaps, &turns)?;
         runs.push(told(Run::new(name, few, &unswapped, played, true)));
     }
     let swaps = (asked.swaps / 10).max(5);
     let many =
         Load::of_open_groups(kafka::shared(), "soak-groups", asked.groups, swaps * ROWS_PER_TRIGGER * 3)?;
     let job = job(&many).set("--window", "1m").set("--watermark", "30d");
-    let played = chain::play(&job, &many, swaps, &versions(&job)?)?;
+    let turns = versions(&job)?;
+    let played = chain::play(job, &many, swaps, &turns)?;
     let goal = Goal { p99_ms: GOAL_MANY_MS, groups: many.groups };
     runs.push(told(Run::new("many groups", goal, &unswapped, played, false)));
     if let Some(path) = &asked.json {

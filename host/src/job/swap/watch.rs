@@ -135,7 +135,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.wasm");
         let mut file = Watched { stage: StageName::Parse, path: path.clone(), seen: None, done: None };
-        let mut state_of = |text: &str| {
+        let state_of = |text: &str| {
             std::fs::write(&path, text).unwrap();
             FileState::at(&path).ok()
         };

@@ -64,7 +64,7 @@ impl Half {
     }
 
     /// As [`Self::swap`], with records coming in for as long as it lasts.
-    fn swap_under_load(&mut self, stage: &str, plugin: &Path) -> Finished {
+    pub fn swap_under_load(&mut self, stage: &str, plugin: &Path) -> Finished {
         let job = &self.job;
         let (finished, given) = thread::scope(|scope| {
             let swap = scope.spawn(|| swap(job, stage, plugin, &[]));
