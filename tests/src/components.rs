@@ -33,7 +33,7 @@ pub fn variant(component: &[u8], content: &str) -> Vec<u8> {
 }
 
 /// The guest `naughty` up to a mischief, `ACTION CALL [CALLS BEFORE]`: `trap update 3` traps in the fourth
-/// `update` of each instance. Actions: `nothing`, `trap`, `loop`, `hoard`, `refuse`, `retry`, `miscount`, `lie`;
+/// `update` of each instance. Actions: `nothing`, `trap`, `loop`, `hoard`, `refuse`, `retry`, `miscount`, `lie`, `stumble`;
 /// calls: `describe`, `open`, `update`, `merge`, `finish`, `migrate` (then the state's version is 2).
 ///
 /// # Errors

@@ -155,6 +155,25 @@ impl GroupTable {
         closed.iter().try_for_each(|window| Ok(self.states.release(&window.slots)?))
     }
 
+    /// Takes out the groups of these slots, as if they had never been made; the lowest
+    /// offsets of their windows stay.
+    ///
+    /// # Errors
+    /// They are not from this table.
+    pub fn forget(&mut self, slots: &[u32]) -> Result<(), GroupError> {
+        self.windows.iter_mut().for_each(|window| window.forget(slots));
+        let (windows, free_places) = (&mut self.windows, &mut self.free_places);
+        self.places.retain(|_, place| {
+            let is_empty = windows[*place as usize].is_empty();
+            if is_empty {
+                windows[*place as usize] = Window::default();
+                free_places.push(*place);
+            }
+            !is_empty
+        });
+        Ok(self.states.release(slots)?)
+    }
+
     /// The place of the window that starts at `start_us`, made if there is none.
     fn place(&mut self, start_us: i64) -> u32 {
         if let Some(place) = self.places.get(&start_us) {

@@ -150,14 +150,14 @@ impl Case {
         let (mut cost, mut boundary) = (NOTHING, Duration::ZERO);
         let began = Instant::now();
         for chunk in assignment.chunks(&self.states, state_bytes_max) {
-            let held = timed(&mut cost.gather, || self.states.gather(chunk.slots))?;
+            let held = timed(&mut cost.gather, || self.states.gather(&chunk.slots))?;
             let aggregator = &mut self.aggregator;
             let mut update = |rows: &[u32], groups: &[u32], states: &RecordBatch| {
                 aggregator.update(&CONTEXT, ROWS, &columns, rows, groups, states)
             };
             timed(&mut boundary, || update(&[], &[], &held))?;
             let after = timed(&mut cost.update, || update(&chunk.rows, &chunk.groups, &held))?;
-            timed(&mut cost.scatter, || self.states.scatter(chunk.slots, &after))?;
+            timed(&mut cost.scatter, || self.states.scatter(&chunk.slots, &after))?;
             cost.calls += 1;
         }
         Ok(Cost { step: began.elapsed() - boundary, boundary, ..cost })

@@ -10,7 +10,7 @@ use crate::instance::Instance;
 use crate::lift::lift_exactly;
 use crate::lower::{lower, lower_batch};
 use crate::plugin::Entry;
-use crate::{AggregateDescription, Callback, Context, Plugin, PluginError, Rejects, Stage, schema};
+use crate::{AggregateDescription, Callback, Context, Plugin, PluginError, Rejects, Stage, Timed, schema};
 
 /// The output rows of groups.
 #[derive(Debug, Clone, PartialEq)]
@@ -141,6 +141,12 @@ impl Aggregator {
     ) -> Result<RecordBatch, PluginError> {
         let checked = lift_exactly(&self.state, states, groups);
         self.instance.accept(callback, checked)
+    }
+}
+
+impl Timed for Aggregator {
+    fn set_times(&mut self, times: f64) {
+        self.instance.set_times(times);
     }
 }
 

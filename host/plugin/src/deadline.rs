@@ -7,6 +7,14 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::Limits;
+
+/// A call may take this many times its CPU budget by the clock on the wall: a busy
+/// machine must not make an honest call fail, and a call must end all the same.
+const WALL_PER_CPU: u64 = 30;
+/// However small a part of a batch is: a call has its own cost.
+const CPU_MS_MIN: u64 = 100;
+
 /// The clock by which a call took too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clock {
@@ -43,6 +51,13 @@ pub(crate) struct CallTimer {
 }
 
 impl CallTimer {
+    /// Of a call with this many times the usual time.
+    pub fn of(limits: &Limits, times: f64) -> Self {
+        let cpu_ms = limits.call_cpu_ms;
+        let budget_ms = ((cpu_ms as f64 * times) as u64).max(cpu_ms.min(CPU_MS_MIN));
+        Self::start(budget_ms, budget_ms.saturating_mul(WALL_PER_CPU))
+    }
+
     pub fn start(cpu_budget_ms: u64, wall_budget_ms: u64) -> Self {
         Self { cpu_began: thread_cpu(), wall_began: Instant::now(), cpu_budget_ms, wall_budget_ms }
     }

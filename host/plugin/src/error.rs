@@ -72,6 +72,30 @@ pub enum PluginError {
 }
 
 impl PluginError {
+    /// Whether single rows may have caused it: then the others can be had without them. A
+    /// call that only waited too long says nothing about its rows.
+    pub fn may_lie_in_rows(&self) -> bool {
+        match self {
+            Self::Trap { .. } | Self::Contract { .. } | Self::MemoryLimit { .. } => true,
+            Self::Deadline { clock, .. } => *clock == Clock::Cpu,
+            _ => false,
+        }
+    }
+
+    /// Short, for machines; the same for all failures of a kind.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Refused { .. } => "plugin-refused",
+            Self::RetryBatch { .. } => "plugin-asked-again",
+            Self::StopJob { .. } => "plugin-stopped",
+            Self::Trap { .. } => "plugin-trapped",
+            Self::Deadline { .. } => "plugin-overran",
+            Self::MemoryLimit { .. } => "plugin-over-limit",
+            Self::Contract { .. } => "plugin-broke-contract",
+            Self::Spent { .. } | Self::WrongStage { .. } | Self::Input { .. } => "host-fault",
+        }
+    }
+
     /// The call that failed.
     pub fn call(&self) -> &CallSite {
         match self {

@@ -23,12 +23,12 @@ pub(crate) struct GuestHost {
 
 impl GuestHost {
     pub fn new(plugin: Arc<PluginId>, limits: &Limits) -> Self {
-        Self { plugin, meter: Meter::new(limits), timer: new_timer(limits), messages: 0 }
+        Self { plugin, meter: Meter::new(limits), timer: CallTimer::of(limits, 1.0), messages: 0 }
     }
 
-    /// Starts the call's timer and its allowance of messages.
-    pub fn begin_call(&mut self, limits: &Limits) {
-        self.timer = new_timer(limits);
+    /// Starts the call's timer, with this many times the time of a call, and its allowance of messages.
+    pub fn begin_call(&mut self, limits: &Limits, times: f64) {
+        self.timer = CallTimer::of(limits, times);
         self.messages = 0;
         self.meter.take_refused();
     }
@@ -45,10 +45,6 @@ impl GuestHost {
             );
         }
     }
-}
-
-fn new_timer(limits: &Limits) -> CallTimer {
-    CallTimer::start(limits.call_cpu_ms, limits.call_wall_ms())
 }
 
 macro_rules! log_at {

@@ -25,6 +25,8 @@ pub(crate) struct Instance<G> {
     store: Store<GuestHost>,
     guest: G,
     spent: bool,
+    /// The time of the next calls, in times of the usual one.
+    times: f64,
 }
 
 impl<G> Instance<G> {
@@ -50,7 +52,7 @@ impl<G> Instance<G> {
             call: plugin.call_site(Callback::Instantiate),
             clause: Box::new(Clause::Form { detail: format!("{error:#}") }),
         })?;
-        Ok(Self { plugin: plugin.clone(), store, guest, spent: false })
+        Ok(Self { plugin: plugin.clone(), store, guest, spent: false, times: 1.0 })
     }
 
     /// Calls the guest under the limits of a call.
@@ -62,7 +64,7 @@ impl<G> Instance<G> {
         if self.spent {
             return Err(PluginError::Spent { call: self.plugin.call_site(callback) });
         }
-        self.store.data_mut().begin_call(&self.plugin.loaded().limits);
+        self.store.data_mut().begin_call(&self.plugin.loaded().limits, self.times);
         self.store.set_epoch_deadline(1);
         let result = function(&self.guest, &mut self.store);
         self.store.data_mut().end_call();
@@ -70,6 +72,11 @@ impl<G> Instance<G> {
             self.spent = true;
             failure(&self.plugin, callback, &error, self.store.data_mut().meter.take_refused())
         })
+    }
+
+    /// See [`Timed`](crate::Timed).
+    pub fn set_times(&mut self, times: f64) {
+        self.times = times;
     }
 
     /// A call whose failure is the plugin's own wish.

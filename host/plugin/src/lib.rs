@@ -56,6 +56,6 @@ pub use pack::{PackError, pack};
 pub use parse::{Parsed, Parser};
 pub use plugin::Plugin;
 pub use runtime::{Runtime, RuntimeError, RuntimeOptions};
-pub use stage::{Callback, Context, Stage};
+pub use stage::{Callback, Context, Stage, Timed};
 pub use surface::CONTRACT_VERSION;
 pub use transform::{Transformed, Transformer};

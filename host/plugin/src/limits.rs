@@ -3,7 +3,8 @@
 /// What one plugin instance, and one call of it, may use at most.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// CPU time of the calling thread that one call may take.
+    /// CPU time of the calling thread that one call may take; by the clock on the wall it
+    /// may be 30 times as much.
     pub call_cpu_ms: u64,
     /// Linear memory of an instance, all its memories together.
     pub memory_bytes_max: u64,
@@ -23,17 +24,6 @@ pub struct Limits {
     pub hostcall_bytes_max: usize,
     /// Rows that one call may return.
     pub output_rows_max: usize,
-}
-
-/// A call may take this many times its CPU budget by the clock on the wall: a busy
-/// machine must not make an honest call fail, and a call must end all the same.
-const WALL_PER_CPU: u64 = 30;
-
-impl Limits {
-    /// Time by the wall clock that one call may take.
-    pub fn call_wall_ms(&self) -> u64 {
-        self.call_cpu_ms.saturating_mul(WALL_PER_CPU)
-    }
 }
 
 impl Default for Limits {

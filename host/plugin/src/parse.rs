@@ -12,7 +12,9 @@ use crate::bindings::speed_layer::plugin::types::VarBytesParam;
 use crate::instance::Instance;
 use crate::lift::{check_records, lift_batch};
 use crate::plugin::{Entry, check_rising};
-use crate::{Callback, Clause, Context, ParseDescription, Plugin, PluginError, RawFields, Rejects, Stage};
+use crate::{
+    Callback, Clause, Context, ParseDescription, Plugin, PluginError, RawFields, Rejects, Stage, Timed,
+};
 
 /// What one call made of its records.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,6 +62,12 @@ impl Parser {
             .call_batch(Callback::Parse, |guest, store| guest.call_parse(store, context.into(), raw))?;
         let checked = lift_parsed(&self.output, records.len(), parsed, self.instance.output_rows_max());
         self.instance.accept(Callback::Parse, checked)
+    }
+}
+
+impl Timed for Parser {
+    fn set_times(&mut self, times: f64) {
+        self.instance.set_times(times);
     }
 }
 

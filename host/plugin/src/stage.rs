@@ -4,6 +4,12 @@ use std::fmt;
 
 use crate::bindings::speed_layer::plugin::types;
 
+/// An open plugin of any stage.
+pub trait Timed {
+    /// Gives the next calls this many times the time that a call may take, by both clocks.
+    fn set_times(&mut self, times: f64);
+}
+
 /// What a plugin does in the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stage {

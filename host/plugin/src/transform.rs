@@ -13,8 +13,8 @@ use crate::lift::{check_kept, lift_batch};
 use crate::lower::lower;
 use crate::plugin::{Entry, check_rising};
 use crate::{
-    Callback, Clause, Context, Need, Origin, Plugin, PluginError, Rejects, Stage, TransformDescription,
-    schema,
+    Callback, Clause, Context, Need, Origin, Plugin, PluginError, Rejects, Stage, Timed,
+    TransformDescription, schema,
 };
 
 /// What one call made of its rows.
@@ -81,6 +81,12 @@ impl Transformer {
         })?;
         let checked = lift_transformed(&self.output, rows, transformed);
         self.instance.accept(Callback::Transform, checked)
+    }
+}
+
+impl Timed for Transformer {
+    fn set_times(&mut self, times: f64) {
+        self.instance.set_times(times);
     }
 }
 

@@ -113,11 +113,11 @@ impl Counting {
 
     fn update(&mut self, assignment: &Assignment, records: &[&Record]) -> Result<(), CountingError> {
         for chunk in assignment.chunks(self.partial.states(), STATE_BYTES_MAX) {
-            let mut sums = sums(&self.partial.states().gather(chunk.slots)?);
+            let mut sums = sums(&self.partial.states().gather(&chunk.slots)?);
             for (row, group) in chunk.rows.iter().zip(chunk.groups.iter()) {
                 sums[*group as usize].add(records[*row as usize].sum());
             }
-            self.partial.states_mut().scatter(chunk.slots, &states(&sums)?)?;
+            self.partial.states_mut().scatter(&chunk.slots, &states(&sums)?)?;
         }
         Ok(())
     }

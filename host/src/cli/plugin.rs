@@ -21,13 +21,17 @@ pub enum PluginCommand {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   host plugin inspect ohlcv.wasm
-  host plugin inspect ticker_json.wasm --set event_time=ts --format json")]
+  host plugin inspect ticker_json.wasm --set event_time=ts --format json
+  host plugin inspect ohlcv.wasm --limits")]
 pub struct InspectArgs {
     /// The component
     file: PathBuf,
     /// A setting of the plugin, KEY=VALUE; VALUE is JSON or text
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Say as well what a call of a plugin may use, where the pipeline's limits say nothing else
+    #[arg(long)]
+    limits: bool,
     #[arg(long, value_enum, default_value = "table")]
     format: InspectFormat,
 }
@@ -60,7 +64,10 @@ pub fn run(command: PluginCommand) -> anyhow::Result<()> {
 fn inspect(args: &InspectArgs) -> anyhow::Result<()> {
     let runtime = Runtime::new(RuntimeOptions::default())?;
     let plugin = runtime.load(&args.file)?;
-    let report = describe::report(&plugin, &config(&args.set)?)?;
+    let mut report = describe::report(&plugin, &config(&args.set)?)?;
+    if args.limits {
+        report["limits"] = describe::limits(runtime.limits());
+    }
     let text = match args.format {
         InspectFormat::Json => format!("{report:#}\n"),
         InspectFormat::Table => describe::table(&report),

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::ConfigError;
 use super::job::{AggregateSpec, ClockSpec, JobSpec, OnDataLoss, SourceSpec, StageSpec, Start, Trigger};
+use super::limits::FileLimits;
 use super::nearest::nearest;
 use super::properties::property_text;
 use super::values;
@@ -27,6 +28,7 @@ pub struct FileJob {
     pub parse: FileStage,
     pub transform: Vec<FileStage>,
     pub aggregate: Vec<FileAggregate>,
+    pub limits: FileLimits,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -124,6 +126,7 @@ impl FileJob {
         refuse_twins(&aggregates)?;
         let name = self.name.unwrap_or_else(|| first.name.clone());
         values::check_name("name", &name)?;
+        let (limits, poison) = self.limits.finish()?;
         Ok(JobSpec {
             name,
             source: self.source.kafka.finish()?,
@@ -146,6 +149,8 @@ impl FileJob {
             aggregates,
             plugin_cache: self.plugin_cache,
             watch: false,
+            limits,
+            poison,
         })
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
+use speed_layer_plugin::Limits;
 
 /// One job: a topic read once, parsed once, folded into one or more aggregates.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +26,24 @@ pub struct JobSpec {
     pub plugin_cache: Option<PathBuf>,
     /// Whether plugin files that change are swapped in.
     pub watch: bool,
+    /// What a call of any plugin may use.
+    pub limits: Limits,
+    pub poison: PoisonSpec,
+}
+
+/// How far the search for the rows that a plugin fails on goes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PoisonSpec {
+    /// For the search in one batch, by the clock on the wall.
+    pub budget_ms: u64,
+    /// Of a batch's records, how large a part may be dead-lettered for it: from 0 to 1.
+    pub share_max: f64,
+}
+
+impl Default for PoisonSpec {
+    fn default() -> Self {
+        Self { budget_ms: 30_000, share_max: 0.1 }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]

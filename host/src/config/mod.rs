@@ -7,13 +7,15 @@
 mod file;
 mod flags;
 mod job;
+mod limits;
 mod nearest;
 mod properties;
 mod values;
 
 pub use flags::{RunFlags, load};
 pub use job::{
-    AggregateSpec, ClockSpec, Compression, JobSpec, OnDataLoss, SourceSpec, StageSpec, Start, Trigger,
+    AggregateSpec, ClockSpec, Compression, JobSpec, OnDataLoss, PoisonSpec, SourceSpec, StageSpec, Start,
+    Trigger,
 };
 pub use properties::properties_of;
 

@@ -195,6 +195,7 @@ impl<'a, L: FileLayer> Taken<'a, L> {
             budget: Budget::new(spec.max_records_per_trigger.filter(|_| spec.trigger != Trigger::Once)),
             is_bounded: spec.trigger.is_bounded(),
             may_commit_early: spec.trigger != Trigger::Once,
+            poison: spec.poison,
             records_in: AtomicU64::new(0),
         });
         let (event_sender, events) = unbounded();
@@ -291,11 +292,13 @@ fn workers<F>(
     let bounds = clock_bounds(&spec.clock)?;
     let make = |(index, feed)| {
         let (sender, commands) = unbounded();
+        let mut chain = Chain::open(plan, bounds)?;
+        chain.isolate(spec.poison);
         let worker = Worker {
             index,
             topic: spec.source.topic.clone(),
             feed,
-            chain: Chain::open(plan, bounds)?,
+            chain,
             shared: Arc::clone(shared),
             commands,
             events: events.clone(),
@@ -331,7 +334,7 @@ pub fn store_over<L: FileLayer>(layer: L, spec: &JobSpec) -> anyhow::Result<Posi
 /// When it cannot be started.
 fn runtime(spec: &JobSpec) -> anyhow::Result<Runtime> {
     let cache_dir = spec.plugin_cache.clone().or_else(user_cache);
-    Runtime::new(RuntimeOptions { cache_dir, ..RuntimeOptions::default() })
+    Runtime::new(RuntimeOptions { cache_dir, limits: spec.limits.clone() })
         .context("the plugin runtime cannot be started")
 }
 

@@ -3,6 +3,7 @@
 //! workers, cut into commits and interrupted by restarts.
 
 mod memory;
+mod poison;
 mod recomputed;
 mod replays;
 mod swaps;

@@ -16,6 +16,7 @@ use super::Event;
 use super::budget::Budget;
 use super::feed::RecordFeed;
 use super::swap::Probation;
+use crate::config::PoisonSpec;
 use crate::stages::{Chain, EpochContext, Partial};
 
 /// Rows of one batch: large enough that a call costs nothing a row, small enough that a
@@ -96,6 +97,7 @@ pub struct Shared {
     pub is_bounded: bool,
     /// False under the trigger `once`, whose one commit takes everything.
     pub may_commit_early: bool,
+    pub poison: PoisonSpec,
     /// Taken in by this process so far, committed or not.
     pub records_in: AtomicU64,
 }
@@ -191,7 +193,10 @@ impl<F: RecordFeed> Worker<F> {
         errand.assignments.iter().try_for_each(|assignment| self.feed.assign(assignment))?;
         match errand.turn {
             None => {}
-            Some(Turn::Promote) => self.probation = None,
+            Some(Turn::Promote) => {
+                self.probation = None;
+                self.chain.isolate(self.shared.poison);
+            }
             Some(Turn::Swap(chain)) => {
                 self.probation = Some(Probation::of(std::mem::replace(&mut self.chain, *chain)));
             }

@@ -9,16 +9,18 @@ use speed_layer_core::choice::Choice;
 use speed_layer_core::clock::ClockBounds;
 use speed_layer_core::group::GroupTable;
 use speed_layer_core::records::Records;
-use speed_layer_plugin::{Context, Parser, PluginId, Transformer};
+use speed_layer_plugin::{Parsed, Parser, PluginId, Transformed, Transformer};
 use speed_layer_store::fail_point;
 
 use super::EpochContext;
 use super::clock::ClockCheck;
 use super::fold::Fold;
 use super::frame::Frame;
+use super::isolate::Isolation;
 use super::reject::set_aside;
 use super::retry::Renewable;
 use super::sides::{Culprit, Sides};
+use crate::config::PoisonSpec;
 use crate::plan::{ParsePlan, Plan, TransformPlan};
 
 /// The stages of one worker, with plugin instances of its own.
@@ -31,6 +33,7 @@ pub struct Chain {
     folds: Vec<Fold>,
     account: Account,
     sides: Sides,
+    isolation: Isolation,
 }
 
 impl std::fmt::Debug for Chain {
@@ -76,6 +79,7 @@ impl Chain {
             folds: plan.aggregates.iter().map(Fold::open).collect::<anyhow::Result<_>>()?,
             account: account_of(plan),
             sides: Sides::default(),
+            isolation: Isolation::default(),
             plan: Arc::clone(plan),
         })
     }
@@ -86,23 +90,61 @@ impl Chain {
         self.folds.iter_mut().zip(choices).for_each(|(fold, choice)| fold.choose(choice));
     }
 
+    /// From now on a plugin's failure costs no more than the rows that it fails on.
+    pub fn isolate(&mut self, limits: PoisonSpec) {
+        self.isolation.allow(limits);
+    }
+
     /// Takes one batch through all stages.
     ///
     /// # Errors
     /// A plugin failed: what has piled up holds a part of this batch and must not be
     /// committed.
     pub fn process(&mut self, epoch: &EpochContext, records: &Records) -> anyhow::Result<()> {
+        self.isolation.begin_batch(records.len());
+        self.take(epoch, records)?;
+        self.isolation.end_batch();
+        Ok(())
+    }
+
+    /// Records that the parser fails on are tried in halves.
+    fn take(&mut self, epoch: &EpochContext, records: &Records) -> anyhow::Result<()> {
         let context = epoch.for_row_stages();
-        let mut frame = self.parse(&context, records)?;
-        self.check_clock(0, &mut frame, epoch)?;
-        for index in 0..self.transforms.len() {
-            frame = self.transform(index, &context, frame)?;
-            self.check_clock(index + 1, &mut frame, epoch)?;
+        let times = self.isolation.times(records.len());
+        let error = match self.parser.call_in(times, |parser| parser.parse(&context, records)) {
+            Ok(parsed) => {
+                let frame = self.parsed(records, parsed);
+                return self.offer(epoch, 0, frame);
+            }
+            Err(error) => self.isolation.suspect(error)?,
+        };
+        let half = records.len() / 2;
+        if half == 0 {
+            self.account.records_in += 1;
+            self.account.dead_lettered.parse += 1;
+            self.sides.push(records, 0, &self.parse_culprit, self.isolation.poison(error)?);
+            return Ok(());
         }
+        [0..half, half..records.len()]
+            .into_iter()
+            .try_for_each(|rows| self.take(epoch, &records.select(&rows.collect::<Vec<_>>())))
+    }
+
+    /// Rows that have come as far as `level` go on.
+    fn offer(&mut self, epoch: &EpochContext, level: usize, mut frame: Frame<'_>) -> anyhow::Result<()> {
+        self.check_clock(level, &mut frame, epoch)?;
+        if level < self.transforms.len() {
+            self.transform(epoch, level, frame)
+        } else {
+            self.fold(epoch, &frame)
+        }
+    }
+
+    fn fold(&mut self, epoch: &EpochContext, frame: &Frame<'_>) -> anyhow::Result<()> {
         self.account.rows_offered += frame.rows as u64;
         for (index, fold) in self.folds.iter_mut().enumerate() {
             let account = self.account.aggregate(fold.name());
-            fold.fold(epoch, index, &frame, account, &mut self.sides)?;
+            fold.fold(epoch, index, frame, account, &mut self.sides, &mut self.isolation)?;
         }
         Ok(())
     }
@@ -122,8 +164,7 @@ impl Chain {
         }
     }
 
-    fn parse<'a>(&mut self, context: &Context, records: &'a Records) -> anyhow::Result<Frame<'a>> {
-        let parsed = self.parser.call(|parser| parser.parse(context, records))?;
+    fn parsed<'a>(&mut self, records: &'a Records, parsed: Parsed) -> Frame<'a> {
         fail_point("parse.mid_batch");
         let rejected = parsed.rejects.rows.len() as u64;
         self.account.records_in += records.len() as u64;
@@ -133,7 +174,7 @@ impl Chain {
         let columns = spread(&self.plan.parse.wanted, &parsed.rows, self.plan.parse.schema.fields().len());
         let frame = Frame::new(records, parsed.rows.num_rows(), columns, parsed.records);
         set_aside(&mut self.sides, &frame, parsed.rejects, &self.parse_culprit, |record| record as usize);
-        Ok(frame)
+        frame
     }
 
     fn check_clock(
@@ -149,12 +190,8 @@ impl Chain {
         Ok(())
     }
 
-    fn transform<'a>(
-        &mut self,
-        index: usize,
-        context: &Context,
-        mut frame: Frame<'a>,
-    ) -> anyhow::Result<Frame<'a>> {
+    /// Rows that the transform fails on are tried in halves.
+    fn transform(&mut self, epoch: &EpochContext, index: usize, frame: Frame<'_>) -> anyhow::Result<()> {
         let plan = &self.plan.transforms[index];
         let (transformer, culprit) = &mut self.transforms[index];
         let given = plan
@@ -164,8 +201,35 @@ impl Chain {
                 frame.need(&plan.description.needs[need as usize], |name| plan.input.index_of(name).ok())
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
-        let done = transformer.call(|transformer| transformer.transform(context, frame.rows, &given))?;
+        let context = epoch.for_row_stages();
+        let times = self.isolation.times(frame.rows);
+        let error = match transformer.call_in(times, |plugin| plugin.transform(&context, frame.rows, &given))
+        {
+            Ok(done) => {
+                let frame = self.transformed(index, frame, done)?;
+                return self.offer(epoch, index + 1, frame);
+            }
+            Err(error) => self.isolation.suspect(error)?,
+        };
+        match frame.halves() {
+            Some(halves) => halves.into_iter().try_for_each(|half| self.transform(epoch, index, half)),
+            None => {
+                let reason = self.isolation.poison(error)?;
+                self.account.dead_lettered.transform += 1;
+                self.sides.push(frame.records, frame.record_of(0), culprit, reason);
+                Ok(())
+            }
+        }
+    }
+
+    fn transformed<'a>(
+        &mut self,
+        index: usize,
+        mut frame: Frame<'a>,
+        done: Transformed,
+    ) -> anyhow::Result<Frame<'a>> {
         fail_point("transform.mid_batch");
+        let (plan, (_, culprit)) = (&self.plan.transforms[index], &self.transforms[index]);
         let rejected = done.rejects.rows.len();
         set_aside(&mut self.sides, &frame, done.rejects, culprit, |row| frame.record_of(row as usize));
         let rows_before = frame.rows;

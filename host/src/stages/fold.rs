@@ -17,6 +17,7 @@ use speed_layer_plugin::{Aggregator, PluginError};
 use speed_layer_store::fail_point;
 
 use super::frame::Frame;
+use super::isolate::Isolation;
 use super::retry::Renewable;
 use super::sides::{Culprit, Reason, Side, Sides};
 use super::{AggregateClock, EpochContext};
@@ -109,6 +110,7 @@ impl Fold {
         frame: &Frame<'_>,
         account: &mut AggregateAccount,
         sides: &mut Sides,
+        isolation: &mut Isolation,
     ) -> anyhow::Result<()> {
         let event_us = frame.event_us.as_ref().context("the event time is not known at the aggregate")?;
         self.window.starts_of(event_us.values(), &mut self.starts_us);
@@ -133,7 +135,8 @@ impl Fold {
             selected: &self.admission.selected,
         };
         self.table.assign(rows, &mut self.assignment)?;
-        self.update(&epoch.for_aggregate(index), frame)
+        let poison = self.update(&epoch.for_aggregate(index), frame, isolation)?;
+        if poison.is_empty() { Ok(()) } else { self.set_poison_aside(frame, poison, account, sides) }
     }
 
     /// Takes the partial states since the last cut.
@@ -209,23 +212,61 @@ impl Fold {
         });
     }
 
-    fn update(&mut self, context: &speed_layer_plugin::Context, frame: &Frame<'_>) -> anyhow::Result<()> {
+    /// Folds the rows that have groups; those that the plugin fails on, which are tried in
+    /// halves, are given back, rising.
+    fn update(
+        &mut self,
+        context: &speed_layer_plugin::Context,
+        frame: &Frame<'_>,
+        isolation: &mut Isolation,
+    ) -> anyhow::Result<Vec<(u32, Reason)>> {
+        let mut poison = Vec::new();
         if self.assignment.rows.is_empty() {
-            return Ok(());
+            return Ok(poison);
         }
         let columns = self
             .needs
             .iter()
             .map(|need| frame.need(need, |name| self.input.index_of(name).ok()))
             .collect::<anyhow::Result<Vec<_>>>()?;
-        for chunk in self.assignment.chunks(self.table.states(), STATE_BYTES_PER_CALL_MAX) {
-            let held = self.table.states().gather(chunk.slots)?;
+        let mut waiting = self.assignment.chunks(self.table.states(), STATE_BYTES_PER_CALL_MAX);
+        waiting.reverse();
+        while let Some(chunk) = waiting.pop() {
+            let held = self.table.states().gather(&chunk.slots)?;
             let (rows, groups) = (&chunk.rows, &chunk.groups);
-            let states = self
-                .aggregator
-                .call(|aggregator| aggregator.update(context, frame.rows, &columns, rows, groups, &held))?;
+            let updated = self.aggregator.call_in(isolation.times(rows.len()), |aggregator| {
+                aggregator.update(context, frame.rows, &columns, rows, groups, &held)
+            });
             fail_point("aggregate.mid_batch");
-            self.table.states_mut().scatter(chunk.slots, &states)?;
+            match updated {
+                Ok(states) => self.table.states_mut().scatter(&chunk.slots, &states)?,
+                Err(error) => {
+                    let error = isolation.suspect(error)?;
+                    match chunk.halves() {
+                        Some([first, second]) => waiting.extend([second, first]),
+                        None => poison.push((rows[0], isolation.poison(error)?)),
+                    }
+                }
+            }
+        }
+        poison.sort_by_key(|(row, _)| *row);
+        Ok(poison)
+    }
+
+    /// The rows that the plugin fails on leave the line, and groups of no other row go.
+    fn set_poison_aside(
+        &mut self,
+        frame: &Frame<'_>,
+        poison: Vec<(u32, Reason)>,
+        account: &mut AggregateAccount,
+        sides: &mut Sides,
+    ) -> anyhow::Result<()> {
+        let rows: Vec<u32> = poison.iter().map(|(row, _)| *row).collect();
+        self.table.forget(&self.assignment.made_for(&rows))?;
+        account.aggregated -= rows.len() as u64;
+        account.dead_lettered += rows.len() as u64;
+        for (row, reason) in poison {
+            sides.push(frame.records, frame.record_of(row as usize), &self.culprit, reason);
         }
         Ok(())
     }

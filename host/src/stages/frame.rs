@@ -1,6 +1,7 @@
 //! The rows of one batch on their way through the stages: the columns that anybody
 //! still reads, and for each row the record it came from.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::builder::TimestampMicrosecondBuilder;
@@ -58,6 +59,24 @@ impl<'a> Frame<'a> {
         }
         self.rows = kept.len();
         Ok(())
+    }
+
+    /// Two parts with half of the rows each; `None` for a row.
+    pub fn halves(&self) -> Option<[Self; 2]> {
+        let half = self.rows / 2;
+        (half > 0).then(|| [self.part(0..half), self.part(half..self.rows)])
+    }
+
+    fn part(&self, rows: Range<usize>) -> Self {
+        let slice = |column: &ArrayRef| column.slice(rows.start, rows.len());
+        Self {
+            records: self.records,
+            rows: rows.len(),
+            columns: self.columns.iter().map(|column| column.as_ref().map(slice)).collect(),
+            origin: Some(rows.clone().map(|row| self.record_of(row) as u32).collect()),
+            ordinal: self.ordinal.as_ref().map(|ordinal| ordinal[rows.clone()].to_vec()),
+            event_us: self.event_us.as_ref().map(|event_us| event_us.slice(rows.start, rows.len())),
+        }
     }
 
     /// The array that a plugin asked for; `column_of` finds a column's number by its name.
@@ -160,5 +179,26 @@ mod tests {
         let ordinal = frame.need(&Need::Ordinal, |_| None).unwrap();
         assert_eq!(ordinal.as_ref(), &Int32Array::from(vec![0, 1, 0]));
         assert_eq!(frame.columns[0].as_ref().unwrap().as_ref(), &Int32Array::from(vec![1, 3, 4]));
+    }
+
+    #[test]
+    fn halves_have_each_row_once_with_its_record_and_its_place() {
+        let records = Records { partitions: vec![0, 0, 1], offsets: vec![10, 11, 90], ..Default::default() };
+        let column: ArrayRef = Arc::new(Int32Array::from(vec![1, 2, 3, 4, 5]));
+        let frame = Frame::new(&records, 5, vec![None, Some(column)], Some(vec![0, 1, 1, 1, 2]));
+        let [first, second] = frame.halves().unwrap();
+        let check = |frame: &Frame<'_>, offsets: &[i64], places: &[i32], values: &[i32]| {
+            assert_eq!(frame.offsets(), offsets);
+            let ordinal = frame.need(&Need::Ordinal, |_| None).unwrap();
+            assert_eq!(ordinal.as_ref(), &Int32Array::from(places.to_vec()));
+            let column = frame.columns[1].as_ref().unwrap();
+            assert_eq!(column.as_ref(), &Int32Array::from(values.to_vec()));
+        };
+        check(&first, &[10, 11], &[0, 0], &[1, 2]);
+        check(&second, &[11, 11, 90], &[1, 2, 0], &[3, 4, 5]);
+        let [one, two] = first.halves().unwrap();
+        check(&one, &[10], &[0], &[1]);
+        check(&two, &[11], &[0], &[2]);
+        assert!(one.halves().is_none());
     }
 }

@@ -7,6 +7,7 @@ mod chain;
 mod clock;
 mod fold;
 mod frame;
+mod isolate;
 mod reject;
 mod retry;
 mod sides;

@@ -2,6 +2,7 @@
 //! the order in which they first occur, and calls cut to a bounded size of states.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::{GroupError, GroupTable};
@@ -32,6 +33,8 @@ pub struct Assignment {
     pub groups: Vec<u32>,
     /// The slot of each group, in the order of their first rows.
     pub slots: Vec<u32>,
+    /// Of these, the slots of the groups that were made.
+    pub made: Vec<u32>,
 }
 
 /// A part of an assignment that is whole in itself: the rows of some of its groups.
@@ -40,7 +43,7 @@ pub struct Chunk<'a> {
     pub rows: Cow<'a, [u32]>,
     /// Places in this chunk's `slots`.
     pub groups: Cow<'a, [u32]>,
-    pub slots: &'a [u32],
+    pub slots: Cow<'a, [u32]>,
 }
 
 impl GroupTable {
@@ -59,8 +62,12 @@ impl GroupTable {
             let place = self.remembered_place(rows.windows_us[row], &mut memo);
             let window = &mut self.windows[place as usize];
             window.contributed(rows.partitions[row], rows.offsets[row])?;
-            let states = &mut self.states;
-            let entry = window.entry(rows.keys.get(row), || Ok(states.push_identity()?))?;
+            let (states, made) = (&mut self.states, &mut out.made);
+            let entry = window.entry(rows.keys.get(row), || {
+                let slot = states.push_identity()?;
+                made.push(slot);
+                Ok(slot)
+            })?;
             if entry.call != self.call {
                 entry.call = self.call;
                 entry.group = out.slots.len() as u32;
@@ -89,6 +96,15 @@ impl Assignment {
         self.rows.clear();
         self.groups.clear();
         self.slots.clear();
+        self.made.clear();
+    }
+
+    /// The groups that were made for the rows `gone`, which rise, and for no other ones.
+    pub fn made_for(&self, gone: &[u32]) -> Vec<u32> {
+        let is_gone = |row: &u32| gone.binary_search(row).is_ok();
+        let kept = self.rows.iter().zip(&self.groups).filter(|(row, _)| !is_gone(row));
+        let kept: BTreeSet<u32> = kept.map(|(_, group)| self.slots[*group as usize]).collect();
+        self.made.iter().copied().filter(|slot| !kept.contains(slot)).collect()
     }
 
     /// Cuts it into parts whose states have at most `state_bytes_max` bytes, or a
@@ -98,7 +114,7 @@ impl Assignment {
         let ranges = chunk_ranges(states, &self.slots, state_bytes_max);
         if ranges.len() <= 1 {
             let (rows, groups) = (Cow::from(&self.rows), Cow::from(&self.groups));
-            return vec![Chunk { rows, groups, slots: &self.slots }];
+            return vec![Chunk { rows, groups, slots: Cow::from(&self.slots) }];
         }
         let mut parts: Vec<(Vec<u32>, Vec<u32>)> = vec![Default::default(); ranges.len()];
         for (row, group) in self.rows.iter().zip(&self.groups) {
@@ -109,9 +125,29 @@ impl Assignment {
         let chunk = |((rows, groups), range): ((Vec<u32>, Vec<u32>), Range<usize>)| Chunk {
             rows: rows.into(),
             groups: groups.into(),
-            slots: &self.slots[range],
+            slots: Cow::from(&self.slots[range]),
         };
         parts.into_iter().zip(ranges).map(chunk).collect()
+    }
+}
+
+impl Chunk<'_> {
+    /// Two parts with half of the rows each, with the groups of these; `None` for a row.
+    pub fn halves(&self) -> Option<[Chunk<'static>; 2]> {
+        let (rows, half) = (self.rows.len(), self.rows.len() / 2);
+        (half > 0).then(|| [self.part(0..half), self.part(half..rows)])
+    }
+
+    fn part(&self, range: Range<usize>) -> Chunk<'static> {
+        let (mut numbers, mut slots) = (vec![None; self.slots.len()], Vec::new());
+        let mut number = |group: u32| {
+            *numbers[group as usize].get_or_insert_with(|| {
+                slots.push(self.slots[group as usize]);
+                slots.len() as u32 - 1
+            })
+        };
+        let groups: Vec<u32> = self.groups[range.clone()].iter().map(|group| number(*group)).collect();
+        Chunk { rows: self.rows[range].to_vec().into(), groups: groups.into(), slots: slots.into() }
     }
 }
 

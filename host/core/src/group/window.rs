@@ -70,6 +70,14 @@ impl Window {
         self.entries.find(hash(key), |entry| entry.key.as_bytes() == key)
     }
 
+    pub(super) fn forget(&mut self, slots: &[u32]) {
+        self.entries.retain(|entry| !slots.contains(&entry.slot));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter()
     }

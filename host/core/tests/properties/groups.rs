@@ -109,9 +109,9 @@ pub fn fold(table: &mut GroupTable, rows: &[Row], selected: &[u32], state_bytes_
     let mut pairs = 0;
     for chunk in assignment.chunks(table.states(), state_bytes_max) {
         assert!(chunk.rows.is_sorted() && chunk.slots.len() <= (state_bytes_max / 8).max(1));
-        let mut states = counts(&table.states().gather(chunk.slots).unwrap());
+        let mut states = counts(&table.states().gather(&chunk.slots).unwrap());
         chunk.groups.iter().for_each(|group| states[*group as usize] += 1);
-        table.states_mut().scatter(chunk.slots, &count_batch(states)).unwrap();
+        table.states_mut().scatter(&chunk.slots, &count_batch(states)).unwrap();
         pairs += chunk.rows.len();
     }
     assert_eq!(pairs, selected.len());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use serde_json::{Value, json};
-use speed_layer_plugin::{Need, Origin, ParseDescription, Plugin, Stage};
+use speed_layer_plugin::{Limits, Need, Origin, ParseDescription, Plugin, Stage};
 
 /// Everything about `plugin` with `config`, as JSON.
 ///
@@ -30,6 +30,19 @@ pub fn report(plugin: &Plugin, config: &Value) -> anyhow::Result<Value> {
         report.extend(details);
     }
     Ok(report)
+}
+
+/// What a plugin may use, by the keys that a pipeline's limits have.
+pub fn limits(limits: &Limits) -> Value {
+    json!({
+        "call_cpu_ms": limits.call_cpu_ms,
+        "memory_bytes_max": limits.memory_bytes_max,
+        "table_elements_max": limits.table_elements_max,
+        "stack_bytes_max": limits.stack_bytes_max,
+        "component_bytes_max": limits.component_bytes_max,
+        "hostcall_bytes_max": limits.hostcall_bytes_max,
+        "output_rows_max": limits.output_rows_max,
+    })
 }
 
 fn parse(description: &ParseDescription) -> Value {
@@ -130,6 +143,9 @@ pub fn table(report: &Value) -> String {
                     "state columns",
                     state["columns"].as_array().map_or(&[], Vec::as_slice),
                 );
+            }
+            Value::Object(limits) if name == "limits" => {
+                limits.iter().for_each(|(key, value)| write_line(&mut text, key, &plain(value)));
             }
             other => write_line(&mut text, name, &plain(other)),
         }

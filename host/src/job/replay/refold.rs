@@ -8,6 +8,7 @@ use speed_layer_core::clock::ClockBounds;
 use speed_layer_core::records::Records;
 
 use super::refused::Refused;
+use crate::config::PoisonSpec;
 use crate::job::open_windows::OpenWindows;
 use crate::plan::Plan;
 use crate::stages::{Chain, EpochContext};
@@ -47,6 +48,7 @@ impl Refold {
     ) -> anyhow::Result<Self> {
         let mut chain = Chain::open(plan, judge.bounds)?;
         chain.choose(choices);
+        chain.isolate(PoisonSpec::default());
         let open = plan.aggregates.iter().map(OpenWindows::open).collect::<anyhow::Result<_>>()?;
         Ok(Self { chain, epoch, judge, open })
     }

@@ -58,7 +58,10 @@ impl Guest for Naughty {
         groups: Vec<u32>,
         states: Batch,
     ) -> Result<Batch, Failure> {
-        let action = misbehave("update");
+        let action = match misbehave("update") {
+            Action::Stumble => stumble(&batch, &rows),
+            action => action,
+        };
         fail_if(action)?;
         let updated =
             OPEN.with(|slot| slot.call(|plan| plan.update(&batch, Pairs::new(&rows, &groups), states)));
@@ -113,6 +116,17 @@ fn misbehave(call: &str) -> Action {
         },
         Action::Hoard => hoard(),
         other => other,
+    }
+}
+
+/// What it stumbles over, in any column of numbers.
+fn stumble(batch: &Batch, rows: &[u32]) -> Action {
+    let columns: Vec<_> = batch.columns.iter().filter_map(|column| View::<f64>::of(column).ok()).collect();
+    let values = columns.iter().flat_map(|column| rows.iter().filter_map(|row| column.get(*row as usize)));
+    if values.fold(false, |miscounts, value| miscounts | stumbles::stumble(value)) {
+        Action::Miscount
+    } else {
+        Action::Nothing
     }
 }
 

@@ -30,6 +30,8 @@ pub enum Action {
     Miscount,
     /// Counts one tick too many in every group.
     Lie,
+    /// Does what the prices say that the other guests stumble over.
+    Stumble,
 }
 
 /// The action, the call that it is for, and how many calls of the instance go well before.
@@ -58,6 +60,7 @@ impl Mischief<'_> {
             "retry" => Action::Retry,
             "miscount" => Action::Miscount,
             "lie" => Action::Lie,
+            "stumble" => Action::Stumble,
             _ => return None,
         };
         let call = words.next()?;
