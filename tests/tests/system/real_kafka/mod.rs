@@ -9,6 +9,7 @@ mod full_disk;
 mod kafka_security;
 mod owners;
 mod pipelines;
+mod poison;
 mod positions;
 mod produce;
 mod python_readers;
