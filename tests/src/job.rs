@@ -166,7 +166,7 @@ impl Job {
     pub fn places(&self) -> Places {
         Places {
             folder: self.path(""),
-            outputs: ["daily", "daily.dead-letters/daily", "daily.late/daily"]
+            outputs: ["daily", "daily.dead-letters/daily", "daily.late/daily", "daily.partial/daily"]
                 .map(|output| self.path("output").join(output))
                 .to_vec(),
             staging: self.path("output/daily.staging/daily"),

@@ -29,7 +29,32 @@ pub fn read(output: &Path, key: &str) -> Result<Table> {
             .and_then(|builder| builder.build())
             .with_context(|| format!("cannot read {}", file.display()))?;
         for batch in reader {
-            add(&mut table, key.as_deref(), &batch?).with_context(|| format!("in {}", file.display()))?;
+            let key = |_| key.clone();
+            add(&mut table, key, &batch?).with_context(|| format!("in {}", file.display()))?;
+        }
+    }
+    Ok(table)
+}
+
+/// The table of partial windows in `folder`, which have their key, the plugin's digest and the epoch as
+/// columns: of these only the key is given.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_partial(folder: &Path, key: &str) -> Result<Table> {
+    let mut table = Table::new();
+    for file in files(folder)? {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&file)?)?.build()?;
+        for batch in reader {
+            let mut batch = batch?;
+            ensure!(batch.column_by_name("epoch").is_some(), "{} names no epoch", file.display());
+            let [keys, digests] = [key, "plugin_digest"].map(|name| batch.column_by_name(name).cloned());
+            let (keys, _) = keys.zip(digests).context("the key or the plugin's digest is missing")?;
+            for name in [key, "plugin_digest", "epoch"] {
+                batch.remove_column(batch.schema().index_of(name)?);
+            }
+            let keys = keys.as_string::<i32>();
+            add(&mut table, |row| keys.is_valid(row).then(|| keys.value(row).to_owned()), &batch)?;
         }
     }
     Ok(table)
@@ -84,7 +109,7 @@ fn unescaped(part: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn add(table: &mut Table, key: Option<&str>, batch: &RecordBatch) -> Result<()> {
+fn add(table: &mut Table, key: impl Fn(usize) -> Option<String>, batch: &RecordBatch) -> Result<()> {
     let schema = batch.schema();
     for index in 0..batch.num_rows() {
         let mut row = Row::new();
@@ -92,7 +117,7 @@ fn add(table: &mut Table, key: Option<&str>, batch: &RecordBatch) -> Result<()> 
             row.insert(field.name().clone(), value(column, index)?);
         }
         let Some(Value::Int(start_ms)) = row.remove(WINDOW_START) else { bail!("no {WINDOW_START}") };
-        let group: Group = (key.map(String::from), start_ms);
+        let group: Group = (key(index), start_ms);
         ensure!(table.insert(group.clone(), row).is_none(), "{group:?} occurs twice");
     }
     Ok(())

@@ -111,6 +111,11 @@ impl GroupTable {
         self.places.len()
     }
 
+    /// The starts of the windows with groups, rising; microseconds since 1970 UTC.
+    pub fn window_starts(&self) -> impl DoubleEndedIterator<Item = i64> {
+        self.places.keys().copied()
+    }
+
     /// Bytes held, roughly.
     pub fn bytes(&self) -> usize {
         self.states.bytes() + self.windows.iter().map(Window::bytes).sum::<usize>()

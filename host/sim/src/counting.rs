@@ -179,6 +179,7 @@ impl Counting {
             withheld_until_ms: None,
             state_version: 1,
             plugins: Vec::new(),
+            moved: None,
             windows: Vec::new(),
         }
     }

@@ -34,7 +34,7 @@ pub fn read_rows(output: &OutputId, bytes: &[u8]) -> Result<Vec<Row>, ArrowError
         let batch = batch?;
         let read = match output {
             OutputId::Aggregate(name) => groups(name, &batch),
-            OutputId::DeadLetters | OutputId::Late => letters(&batch),
+            OutputId::DeadLetters | OutputId::Late | OutputId::Partial => letters(&batch),
         };
         rows.extend(read.ok_or_else(|| ArrowError::SchemaError("it has other columns".to_owned()))?);
     }

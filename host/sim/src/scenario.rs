@@ -295,7 +295,11 @@ fn places(truth: &Truth) -> Places {
         .map(|what| (OutputId::Aggregate(what.name.to_owned()), output_root(what.name)));
     let first = truth.aggregates[0].name;
     let beside = |suffix: &str| output_root(&format!("{first}.{suffix}")).join(JOB);
-    let sides = [(OutputId::DeadLetters, beside("dead-letters")), (OutputId::Late, beside("late"))];
+    let sides = [
+        (OutputId::DeadLetters, beside("dead-letters")),
+        (OutputId::Late, beside("late")),
+        (OutputId::Partial, beside("partial")),
+    ];
     Places {
         roots: roots.chain(sides).collect(),
         checkpoints: Path::new(DATA).join("checkpoints").join(JOB),

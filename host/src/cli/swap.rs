@@ -2,7 +2,7 @@
 //! were made before.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, bail};
 use clap::Args;
@@ -13,7 +13,7 @@ use speed_layer_store::{CommitStore, inspect};
 
 use super::checkpoint::{Format, plain};
 use crate::control::{Answer, SwapRequest, ask};
-use crate::job::swap::{history_path, read_component, read_history};
+use crate::job::swap::{Windows, history_path, read_component, read_history};
 use crate::plan::StageName;
 
 #[derive(Debug, Args)]
@@ -39,6 +39,24 @@ pub struct SwapArgs {
     /// Ask a plugin of an older state version, too, whether it takes over the open windows
     #[arg(long)]
     allow_downgrade: bool,
+    #[arg(
+        long,
+        conflicts_with = "reset_windows",
+        help = "Make the open windows anew with the new plugin, from the topic's records up to the cut"
+    )]
+    rebuild: bool,
+    #[arg(
+        long,
+        help = "Begin with the next window: the open windows' values so far go to <OUTPUT>.partial, rows of the present \
+                one are withheld"
+    )]
+    reset_windows: bool,
+    #[arg(
+        long,
+        value_name = "DIR",
+        help = "Write the aggregate's windows to another folder from now on, where their columns cannot lie in the present one"
+    )]
+    output: Option<PathBuf>,
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
 }
@@ -47,6 +65,8 @@ const EXAMPLES: &str = "Examples:
   host swap --checkpoint checkpoint --stage aggregate:daily ohlcv_upticks.wasm
   host swap --checkpoint checkpoint --stage parse ticker_json.wasm --dry-run
   host swap --checkpoint checkpoint --stage aggregate --back
+  host swap --checkpoint checkpoint --stage aggregate:daily corrected.wasm --rebuild
+  host swap --checkpoint checkpoint --stage aggregate:daily vwap.wasm --reset-windows --output out/vwap
 
 The job goes on while the plugin is compiled and checked. Then it is tried on the next
 batches; a plugin that fails is taken out again, and nothing is lost. Exit code 0: the
@@ -81,6 +101,33 @@ impl RunningJob {
     }
 }
 
+impl SwapArgs {
+    fn windows(&self) -> Windows {
+        match (self.rebuild, self.reset_windows) {
+            (true, _) => Windows::Rebuild,
+            (_, true) => Windows::Reset,
+            _ => Windows::TakeOver,
+        }
+    }
+
+    /// The command line up to where more flags may follow.
+    fn command(&self) -> String {
+        let mut words = vec!["host swap --checkpoint".to_owned(), quoted(&self.job.checkpoint)];
+        words.extend(self.job.job.iter().map(|job| format!("--job {job}")));
+        words.push(format!("--stage {}", self.stage));
+        words.push(self.plugin.as_deref().map_or_else(|| "--back".to_owned(), quoted));
+        words.extend(self.allow_downgrade.then(|| "--allow-downgrade".to_owned()));
+        words.join(" ")
+    }
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '_' | '-');
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
 pub fn run(args: &SwapArgs) -> anyhow::Result<()> {
     let dir = args.job.dir()?;
     let component = args.plugin.as_deref().map(read_component).transpose()?.unwrap_or_default();
@@ -91,6 +138,9 @@ pub fn run(args: &SwapArgs) -> anyhow::Result<()> {
         component_bytes: component.len() as u64,
         dry_run: args.dry_run,
         allow_downgrade: args.allow_downgrade,
+        windows: args.windows(),
+        output: args.output.as_deref().map(std::path::absolute).transpose()?,
+        command: args.command(),
         asked_by: format!("uid {} pid {}", rustix::process::getuid().as_raw(), std::process::id()),
     };
     let mut plan = Value::Null;
@@ -177,8 +227,20 @@ fn plan_lines(plan: &Value) -> String {
             let changes = of[field].as_array().into_iter().flatten();
             changes.for_each(|change| text += &format!("    {what}: {}\n", plain(change)));
         }
+        text += &windows_line(of);
     }
     text
+}
+
+/// What becomes of the open windows, where the change alone does not say it.
+fn windows_line(of: &Value) -> String {
+    let windows = match of["change"].as_str() {
+        Some("reset") => "    the open windows are given up, the plugin begins with the next one\n",
+        Some("rebuild") => "    the open windows are made anew, from the topic\n",
+        _ => "",
+    };
+    let moved = of["moved_to"].as_str().map(|to| format!("    its windows go to {to} from now on\n"));
+    format!("{windows}{}", moved.unwrap_or_default())
 }
 
 fn named(of: &Value) -> String {

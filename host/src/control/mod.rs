@@ -5,7 +5,11 @@
 mod client;
 mod server;
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
+
+use crate::job::swap::Windows;
 
 pub use client::ask;
 pub use server::Server;
@@ -28,6 +32,15 @@ pub struct SwapRequest {
     pub component_bytes: u64,
     pub dry_run: bool,
     pub allow_downgrade: bool,
+    /// What becomes of open windows.
+    #[serde(default)]
+    pub windows: Windows,
+    /// Where the aggregate's windows go from now on; an absolute path.
+    #[serde(default)]
+    pub output: Option<PathBuf>,
+    /// How it was asked for, up to where more flags may follow.
+    #[serde(default)]
+    pub command: String,
     /// For the history.
     pub asked_by: String,
 }

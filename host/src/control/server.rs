@@ -120,7 +120,8 @@ fn serve(connection: &UnixStream, swapper: &Swapper) -> anyhow::Result<()> {
     let asked: SwapRequest = serde_json::from_str(&line)
         .context("the request cannot be read; is `host` of the same version as the running job?")?;
     let stage = asked.stage.parse().map_err(anyhow::Error::msg)?;
-    let request = Request { stage, allow_downgrade: asked.allow_downgrade };
+    let SwapRequest { allow_downgrade, windows, output, command, .. } = asked;
+    let request = Request { stage, allow_downgrade, windows, output, command };
     let max = swapper.runtime.limits().component_bytes_max;
     ensure!(
         asked.component_bytes <= max,

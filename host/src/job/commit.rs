@@ -1,15 +1,16 @@
 //! One epoch's commit: partial states merged, closed windows finished, side rows and
 //! windows staged, and the whole sealed and published by the store's committer.
 
+mod trial;
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
 use speed_layer_core::account::Account;
 use speed_layer_core::clock::ClockBounds;
 use speed_layer_core::commit::{
-    AggregateProgress, Codec, Epoch, Gap, Kind, OffsetMark, OutputId, PluginUse, Progress, PublishEntry,
+    AggregateProgress, Codec, Epoch, Gap, Kind, MovedOutput, OutputId, PluginUse, Progress, PublishEntry,
     StageUse, kind_of,
 };
 use speed_layer_core::group::GroupTable;
@@ -23,10 +24,11 @@ use super::partitions::Partitions;
 use super::recipe::recipe;
 use super::side_files::push_side;
 use super::snapshots::Snapshots;
-use super::stored;
 use crate::config::{AggregateSpec, ClockSpec, Compression};
-use crate::plan::{AggregatePlan, Plan};
 use crate::stages::{AggregateClock, EpochContext, Partial, Sides};
+
+pub use trial::Replacement;
+use trial::{Before, PartialWindows};
 
 /// Carries out the commits of a job.
 pub trait EpochCommit {
@@ -61,11 +63,15 @@ pub trait EpochCommit {
         partitions: &Partitions,
     ) -> anyhow::Result<Done>;
 
-    /// Goes on with the plugins of a swap, which take over the open windows; those before
-    /// are kept until [`Self::end_trial`].
+    /// Until when each aggregate has windows open, milliseconds since 1970 UTC.
+    fn open_until_ms(&self) -> Vec<Option<i64>>;
+
+    /// Goes on with the plugins of a swap, which take over the open windows or begin
+    /// anew; those before are kept until [`Self::end_trial`].
     ///
     /// # Errors
-    /// An aggregate does not take them over. The trial is to be ended all the same.
+    /// An aggregate does not take them over, or the one before does not say what is in
+    /// them. The trial is to be ended all the same.
     fn begin_trial(&mut self, replacement: Replacement) -> anyhow::Result<()>;
 
     /// Has every aggregate finish some open groups, for nothing.
@@ -76,7 +82,10 @@ pub trait EpochCommit {
 
     /// Keeps the plugins of the swap, or goes back to those before, with the open windows
     /// as they were then.
-    fn end_trial(&mut self, keep: bool);
+    ///
+    /// # Errors
+    /// The store failed. The process ends.
+    fn end_trial(&mut self, keep: bool) -> anyhow::Result<()>;
 }
 
 /// An epoch between its plugins' last call and its commit.
@@ -87,21 +96,6 @@ pub struct Folded {
     closed: Vec<Closed>,
     /// The workers' partial states, one list a worker.
     changed: Vec<Vec<GroupTable>>,
-}
-
-/// What serves the job from a cut on, if it proves itself.
-pub struct Replacement {
-    pub plan: Arc<Plan>,
-    /// Opened, without windows yet; one an aggregate of the job.
-    pub aggregates: Vec<OpenWindows>,
-    /// The cut.
-    pub from: Vec<OffsetMark>,
-}
-
-/// What served the job before a trial.
-struct Before {
-    aggregates: Vec<AggregateCommit>,
-    stages: Vec<StageUse>,
 }
 
 /// What a commit did.
@@ -132,6 +126,8 @@ pub struct Commits<S: CommitStore> {
     pub windows_out: u64,
     pub commits: u64,
     before: Option<Before>,
+    /// To be written with the next commit.
+    partials: Vec<PartialWindows>,
     /// The states are of another form than in the checkpoints before.
     writes_all: bool,
 }
@@ -142,6 +138,8 @@ pub struct AggregateCommit {
     pub open: OpenWindows,
     /// Oldest first.
     pub plugins: Vec<PluginUse>,
+    /// Where a swap has moved its output.
+    pub moved: Option<MovedOutput>,
 }
 
 impl<S: CommitStore<Chain: Send + 'static>> EpochCommit for Commits<S> {
@@ -168,6 +166,10 @@ impl<S: CommitStore<Chain: Send + 'static>> EpochCommit for Commits<S> {
             sides.append(partial.sides);
             for (index, groups) in partial.groups.iter().enumerate() {
                 self.aggregates[index].open.absorb(&epoch.for_aggregate(index), groups)?;
+            }
+            for (index, groups) in partial.rehearsed.iter().enumerate() {
+                let Some(groups) = groups else { continue };
+                self.aggregates[index].open.rehearse(&epoch.for_aggregate(index), groups)?;
             }
             changed.push(partial.groups);
         }
@@ -196,6 +198,7 @@ impl<S: CommitStore<Chain: Send + 'static>> EpochCommit for Commits<S> {
             self.stage_windows(index, closed, epoch, clock, partitions, &mut files)?;
         }
         self.stage_sides(sides, notes, epoch, partitions, &mut files)?;
+        self.stage_partials(epoch, partitions, &mut files)?;
         account.check()?;
         let (kind, states) = self.states(&changed).context("the open windows cannot be written down")?;
         let progress = self.progress(epoch, clocks, partitions);
@@ -215,21 +218,12 @@ impl<S: CommitStore<Chain: Send + 'static>> EpochCommit for Commits<S> {
         })
     }
 
+    fn open_until_ms(&self) -> Vec<Option<i64>> {
+        self.aggregates.iter().map(|aggregate| aggregate.open.last_end_ms()).collect()
+    }
+
     fn begin_trial(&mut self, replacement: Replacement) -> anyhow::Result<()> {
-        let Replacement { plan, aggregates, from } = replacement;
-        let next = |(mut open, (plan, before)): (OpenWindows, (&AggregatePlan, &AggregateCommit))| {
-            let taken = open.take_over(&before.open);
-            let plugins = stored::history(before.plugins.clone(), &plan.plugin, &plan.config, &from);
-            taken.map(|()| AggregateCommit { spec: before.spec.clone(), open, plugins })
-        };
-        let pairs = aggregates.into_iter().zip(plan.aggregates.iter().zip(&self.aggregates));
-        let aggregates = pairs.map(next).collect::<anyhow::Result<Vec<_>>>()?;
-        let stages = stored::next_histories(&plan, &self.stages, &from);
-        self.before = Some(Before {
-            aggregates: std::mem::replace(&mut self.aggregates, aggregates),
-            stages: std::mem::replace(&mut self.stages, stages),
-        });
-        Ok(())
+        self.begin(replacement)
     }
 
     fn try_finish(&mut self, epoch: &EpochContext) -> anyhow::Result<()> {
@@ -237,12 +231,8 @@ impl<S: CommitStore<Chain: Send + 'static>> EpochCommit for Commits<S> {
         aggregates.try_for_each(|(index, aggregate)| aggregate.open.try_finish(&epoch.for_aggregate(index)))
     }
 
-    fn end_trial(&mut self, keep: bool) {
-        match self.before.take() {
-            Some(_) if keep => self.writes_all = true,
-            Some(Before { aggregates, stages }) => (self.aggregates, self.stages) = (aggregates, stages),
-            None => {}
-        }
+    fn end_trial(&mut self, keep: bool) -> anyhow::Result<()> {
+        self.end(keep)
     }
 }
 
@@ -275,6 +265,7 @@ impl<S: CommitStore> Commits<S> {
             windows_out: 0,
             commits: 0,
             before: None,
+            partials: Vec::new(),
             writes_all: false,
         }
     }
@@ -454,6 +445,7 @@ impl<S: CommitStore> Commits<S> {
             withheld_until_ms: clock.withheld_until_ms,
             state_version: aggregate.open.state_version,
             plugins: aggregate.plugins.clone(),
+            moved: aggregate.moved.clone(),
             windows: Vec::new(),
         }
     }

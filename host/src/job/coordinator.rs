@@ -119,11 +119,13 @@ impl Coordinator<'_> {
                 (Cut::Last, swap) => refuse_at_end(swap),
                 (Cut::Trigger, Some(mut swap)) => {
                     fail_point("swap.cut");
+                    let epoch_before = self.begin_swap(&swap)?;
                     self.resume(&revision.assignments, |worker| {
                         swap.chains.get_mut(worker).and_then(Option::take).map(Turn::Swap)
                     })?;
                     fail_point("swap.resumed");
-                    self.trial = Some(Trial::begin(*swap, self.pulse.watch.last(), self.partitions.marks()));
+                    let (pause, from) = (self.pulse.watch.last(), self.partitions.marks());
+                    self.trial = Some(Trial::begin(*swap, pause, from, &self.epoch, epoch_before));
                 }
                 (Cut::Trigger, None) => self.resume(&revision.assignments, |_| None)?,
             }
@@ -151,6 +153,15 @@ impl Coordinator<'_> {
         });
     }
 
+    /// Withholds what the swap's plugins are not to count; gives the epoch as it was.
+    fn begin_swap(&mut self, swap: &Prepared) -> anyhow::Result<Arc<EpochContext>> {
+        let greatest_event_ms = self.partitions.greatest_event_ms();
+        let open_until_ms = self.commits.open_until_ms();
+        let aggregates = swap.clocks(&self.epoch.aggregates, greatest_event_ms, &open_until_ms)?;
+        let epoch = Arc::new(EpochContext { aggregates, ..*self.epoch });
+        Ok(std::mem::replace(&mut self.epoch, epoch))
+    }
+
     /// Ends a probation: what the new stages made is folded in and the open windows can be
     /// finished, or everything goes on from the cut as if they had never been.
     fn judge(&mut self, mut trial: Trial, reports: Vec<CutReport>) -> anyhow::Result<()> {
@@ -166,7 +177,7 @@ impl Coordinator<'_> {
         match outcome.and_then(|folded| self.commits.try_finish(&finished).map(|()| folded)) {
             Ok(folded) => {
                 fail_point("swap.judged");
-                self.commits.end_trial(true);
+                self.commits.end_trial(true)?;
                 self.begin_epoch(true, now_ms, &clocks);
                 self.resume(&[], |_| Some(Turn::Promote))?;
                 fail_point("swap.promoted");
@@ -176,9 +187,10 @@ impl Coordinator<'_> {
                 fail_point("swap.replied");
             }
             Err(error) => {
-                self.commits.end_trial(false);
+                self.commits.end_trial(false)?;
                 self.partitions = before;
                 fail_point("swap.rolled_back");
+                self.epoch = trial.epoch_before;
                 self.resume(&[], |_| Some(Turn::Revert))?;
                 fail_point("swap.reverted");
                 warn!("a swap was rolled back: {error:#}");

@@ -14,6 +14,7 @@ mod coordinator;
 mod feed;
 pub mod inside;
 mod lookout;
+mod moved;
 mod open;
 mod open_windows;
 mod partitions;

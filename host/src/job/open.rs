@@ -7,9 +7,9 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use speed_layer_core::commit::{JobName, OffsetMark, PartitionProgress};
+use speed_layer_core::commit::{JobName, MovedOutput, OffsetMark, PartitionProgress};
 use speed_layer_core::settings::Difference;
 use speed_layer_kafka::source::SourceOptions;
 use speed_layer_kafka::{Assignment, Broker, Connection, Feed, Source, TopicFacts};
@@ -27,10 +27,11 @@ use super::changes::TopicChanges;
 use super::commit::{AggregateCommit, Beginning as CommitsBeginning, Commits, clock_bounds};
 use super::control::StopHandle;
 use super::lookout::Lookout;
+use super::moved::{self, Moves};
 use super::open_windows::OpenWindows;
 use super::partitions::{Beginning, Partitions};
 use super::positions::{self, Beginnings};
-use super::swap::{self, Swapper};
+use super::swap::{self, OfKafka, Swapper};
 use super::worker::{Command, Shared, Worker};
 use super::{Event, now_ms, stored};
 use crate::config::{AggregateSpec, JobSpec, Trigger};
@@ -114,6 +115,7 @@ pub struct Planned<'a, L: FileLayer = DiskLayer> {
     runtime: Runtime,
     store: PosixStore<L>,
     seen: Option<Checkpoint>,
+    moves: Moves,
 }
 
 impl<'a, L: FileLayer> Planned<'a, L> {
@@ -122,13 +124,17 @@ impl<'a, L: FileLayer> Planned<'a, L> {
     /// # Errors
     /// They do not fit together, or a start would be refused.
     pub fn of(spec: &'a JobSpec, store: PosixStore<L>) -> anyhow::Result<Self> {
-        let seen = peek(&store)?;
+        let configured = peek(&store)?;
+        let moves = moved::moves(spec, configured.as_ref());
+        moved::tell(spec, &moves, configured.as_ref());
+        let store = moved::follow(store, &moves)?;
+        let seen = if moves.is_empty() { configured } else { peek(&store)? };
         let runtime = runtime(spec)?;
         let plan = Arc::new(stored::plan(spec, &runtime, &store.checkpoints(), seen.as_ref())?);
         if let Some(checkpoint) = &seen {
             stored::check(spec, &plan, checkpoint)?;
         }
-        Ok(Self { spec, plan, runtime, store, seen })
+        Ok(Self { spec, plan, runtime, store, seen, moves })
     }
 
     /// Takes the job. From here on files are written.
@@ -136,18 +142,23 @@ impl<'a, L: FileLayer> Planned<'a, L> {
     /// # Errors
     /// Another owner, or a checkpoint that cannot be gone on from.
     pub fn take(self) -> anyhow::Result<Taken<'a, L>> {
-        let Self { spec, plan, runtime, store, .. } = self;
+        let Self { spec, plan, runtime, store, moves, .. } = self;
         let Recovered { committer, checkpoint, set_aside } = recover(store)?;
         for epoch in set_aside {
             warn!(%epoch, "a damaged checkpoint that had published nothing was set aside");
         }
+        ensure!(
+            moves == moved::moves(spec, checkpoint.as_ref()),
+            "another process has moved an output of job {} since this one looked; start again",
+            spec.name
+        );
         let differences = checkpoint.as_ref().map_or(Ok(Vec::new()), |of| stored::check(spec, &plan, of))?;
         stored::keep_plugins(&plan, &committer.store().checkpoints(), checkpoint.as_ref())?;
         if let Some(checkpoint) = &checkpoint {
             let history = swap::history_path(committer.store().layout().checkpoint_dir());
             swap::settle(&history, &checkpoint.manifest.progress)?;
         }
-        Ok(Taken { spec, plan, runtime, committer, checkpoint, differences })
+        Ok(Taken { spec, plan, runtime, committer, checkpoint, differences, moves })
     }
 }
 
@@ -159,6 +170,7 @@ pub struct Taken<'a, L: FileLayer = DiskLayer> {
     committer: Committer<PosixStore<L>>,
     checkpoint: Option<Checkpoint>,
     differences: Vec<Difference>,
+    moves: Moves,
 }
 
 impl<'a, L: FileLayer> Taken<'a, L> {
@@ -231,7 +243,9 @@ impl<'a, L: FileLayer> Taken<'a, L> {
         let mut gaps = checkpoint.map(|of| of.manifest.progress.gaps.clone()).unwrap_or_default();
         let gaps_committed = gaps.len();
         gaps.extend(beginnings.gaps.iter().cloned());
-        let aggregates = self.plan.aggregates.iter().map(|plan| aggregate_commit(plan, checkpoint, &from));
+        let moved = |plan: &AggregatePlan| self.moves.get(&plan.spec.name).cloned();
+        let aggregates =
+            self.plan.aggregates.iter().map(|plan| aggregate_commit(plan, checkpoint, &from, moved(plan)));
         let commits = Commits::new(CommitsBeginning {
             topic: spec.source.topic.clone(),
             aggregates: aggregates.collect::<anyhow::Result<_>>()?,
@@ -247,9 +261,11 @@ impl<'a, L: FileLayer> Taken<'a, L> {
             runtime: self.runtime,
             running: Mutex::new(self.plan),
             gate: swap::Gate::default(),
+            layout: Mutex::new(store.layout().clone()),
             workers,
             bounds: clock_bounds(&spec.clock)?,
             events,
+            topic: Arc::new(OfKafka { source: spec.source.clone(), job: spec.name.clone() }),
             kept: CheckpointDir::new(
                 DiskLayer,
                 store.layout().checkpoint_dir(),
@@ -269,6 +285,7 @@ fn aggregate_commit(
     plan: &AggregatePlan,
     checkpoint: Option<&Checkpoint>,
     from: &[OffsetMark],
+    moved: Option<MovedOutput>,
 ) -> anyhow::Result<AggregateCommit> {
     let mut open = OpenWindows::open(plan)?;
     if let Some(checkpoint) = checkpoint {
@@ -278,6 +295,7 @@ fn aggregate_commit(
         spec: plan.spec.clone(),
         open,
         plugins: stored::aggregate_history(plan, checkpoint, from),
+        moved,
     })
 }
 

@@ -1,6 +1,9 @@
 //! One aggregate as the coordinator keeps it: the open windows' states, and the
 //! plugin that merges partial states into them and finishes what is closed.
 
+mod rehearsal;
+mod so_far;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -12,6 +15,8 @@ use speed_layer_core::key::KeyEncoder;
 use speed_layer_core::path::path_of;
 use speed_layer_plugin::{Aggregator, Context, PluginError, Rejects};
 
+pub use so_far::SoFar;
+
 use crate::plan::AggregatePlan;
 use crate::stages::{Renewable, STATE_BYTES_PER_CALL_MAX, empty_table, open_aggregator};
 
@@ -21,6 +26,8 @@ pub struct OpenWindows {
     aggregator: Renewable<Aggregator>,
     keys: KeyEncoder,
     table: GroupTable,
+    /// Of a plugin on probation that begins with the next window.
+    rehearsal: Option<GroupTable>,
     output: SchemaRef,
 }
 
@@ -73,6 +80,7 @@ impl OpenWindows {
             aggregator: open_aggregator(plan)?,
             keys: KeyEncoder::new(&plan.input, &plan.spec.key)?,
             table: empty_table(plan)?,
+            rehearsal: None,
             output: output_schema(&plan.description.output),
         })
     }
@@ -137,6 +145,22 @@ impl OpenWindows {
         self.aggregator.call(|aggregator| aggregator.migrate(version, schema, &none)).map(drop)
     }
 
+    /// Forgets the windows that end at or before `closed_through_ms`.
+    ///
+    /// # Errors
+    /// None that a caller can cause.
+    pub fn forget_closed(&mut self, closed_through_ms: Option<i64>) -> anyhow::Result<()> {
+        let Some(closed_through_ms) = closed_through_ms else { return Ok(()) };
+        let closed = self.table.drain_closed(closed_through_ms.saturating_mul(1000));
+        Ok(self.table.release(&closed)?)
+    }
+
+    /// The end of the last open window, milliseconds since 1970 UTC.
+    pub fn last_end_ms(&self) -> Option<i64> {
+        let last_us = self.table.window_starts().next_back()?;
+        Some(self.table.spec().end_of(last_us).div_euclid(1000))
+    }
+
     pub fn state_schema(&self) -> &SchemaRef {
         self.table.states().layout().schema()
     }
@@ -147,12 +171,13 @@ impl OpenWindows {
     /// # Errors
     /// The plugin failed.
     pub fn try_finish(&mut self, context: &Context) -> anyhow::Result<()> {
-        let windows = self.table.groups();
+        let table = self.on_trial();
+        let windows = table.groups();
         let Some(window) = windows.first() else { return Ok(()) };
-        let ranges = chunk_ranges(self.table.states(), &window.slots, STATE_BYTES_PER_CALL_MAX);
+        let ranges = chunk_ranges(table.states(), &window.slots, STATE_BYTES_PER_CALL_MAX);
         let Some(range) = ranges.into_iter().next() else { return Ok(()) };
         let keys = self.keys.decode(window.keys[range.clone()].iter().map(|key| key.as_bytes()))?;
-        let states = self.table.states().gather(&window.slots[range.clone()])?;
+        let states = table.states().gather(&window.slots[range.clone()])?;
         let (starts, ends) = (vec![window.start_us; range.len()], vec![window.end_us; range.len()]);
         self.aggregator
             .call(|aggregator| aggregator.finish(context, &states, &keys, &starts, &ends, false))?;

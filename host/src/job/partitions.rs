@@ -131,6 +131,11 @@ impl Partitions {
         }))
     }
 
+    /// The greatest event time that was accepted from any partition.
+    pub fn greatest_event_ms(&self) -> Option<i64> {
+        self.by_number.values().filter_map(|partition| partition.clock.max_event_ms).max()
+    }
+
     /// Next offsets, for the group's lag monitors.
     pub fn next_offsets(&self) -> Vec<(i32, i64)> {
         self.by_number.iter().map(|(&number, partition)| (number, partition.next_offset)).collect()

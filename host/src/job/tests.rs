@@ -4,8 +4,10 @@
 
 mod memory;
 mod poison;
+mod rebuilds;
 mod recomputed;
 mod replays;
+mod resets;
 mod swaps;
 
 use std::path::Path;

@@ -196,6 +196,7 @@ impl<F: RecordFeed> Worker<F> {
             Some(Turn::Promote) => {
                 self.probation = None;
                 self.chain.isolate(self.shared.poison);
+                self.chain.rehearse(std::iter::repeat(false));
             }
             Some(Turn::Swap(chain)) => {
                 self.probation = Some(Probation::of(std::mem::replace(&mut self.chain, *chain)));

@@ -51,6 +51,8 @@ pub struct Partial {
     pub sides: Sides,
     /// One an aggregate.
     pub groups: Vec<GroupTable>,
+    /// One an aggregate: of rows that do not count, see [`Chain::rehearse`].
+    pub rehearsed: Vec<Option<GroupTable>>,
 }
 
 impl Chain {
@@ -149,6 +151,12 @@ impl Chain {
         Ok(())
     }
 
+    /// Has the aggregates that `wanted` says, one an aggregate, take the rows that are
+    /// withheld from them as well, for nothing: a plugin on probation is tried on them.
+    pub fn rehearse(&mut self, wanted: impl IntoIterator<Item = bool>) {
+        self.folds.iter_mut().zip(wanted).for_each(|(fold, wanted)| fold.set_rehearsal(wanted));
+    }
+
     /// Roughly what the side rows hold in memory.
     pub fn side_bytes(&self) -> usize {
         self.sides.bytes()
@@ -161,6 +169,7 @@ impl Chain {
             greatest_ms: std::mem::take(&mut self.clock.greatest_ms),
             sides: std::mem::take(&mut self.sides),
             groups: self.folds.iter_mut().map(Fold::cut).collect(),
+            rehearsed: self.folds.iter_mut().map(Fold::cut_rehearsal).collect(),
         }
     }
 

@@ -9,7 +9,7 @@ use speed_layer_core::account::AggregateAccount;
 use speed_layer_core::choice::{Choice, Offered};
 use speed_layer_core::gate::{Admission, Gate};
 use speed_layer_core::group::{Assignment, GroupTable, Rows};
-use speed_layer_core::key::KeyEncoder;
+use speed_layer_core::key::{EncodedKeys, KeyEncoder};
 use speed_layer_core::path::{KeyUnpathable, unpathable_rows};
 use speed_layer_core::state::StateLayout;
 use speed_layer_core::time::{Duration, WindowSpec};
@@ -26,6 +26,14 @@ use crate::plan::AggregatePlan;
 /// State bytes that one call of an aggregate is given: bounds what a guest has to hold.
 pub const STATE_BYTES_PER_CALL_MAX: usize = 2 << 20;
 
+/// Where the rows of a batch belong and come from, one each.
+#[derive(Clone, Copy)]
+struct Places<'a> {
+    keys: &'a EncodedKeys,
+    partitions: &'a [i32],
+    offsets: &'a [i64],
+}
+
 /// One aggregate on one worker.
 pub struct Fold {
     name: String,
@@ -35,6 +43,8 @@ pub struct Fold {
     keys: KeyEncoder,
     window: WindowSpec,
     table: GroupTable,
+    /// On probation: what the plugin makes of rows that are withheld from it.
+    rehearsal: Option<GroupTable>,
     culprit: Arc<Culprit>,
     /// When a stretch of the topic is read again.
     choice: Option<Choice>,
@@ -78,6 +88,7 @@ impl Fold {
             keys: KeyEncoder::new(&plan.input, &plan.spec.key)?,
             window: table.spec(),
             table,
+            rehearsal: None,
             culprit: Arc::new(Culprit {
                 stage: "aggregate".into(),
                 aggregate: Some(plan.spec.name.clone()),
@@ -127,16 +138,58 @@ impl Fold {
         self.set_unpathable_aside(frame, &key_columns, account, sides);
         account.aggregated += self.admission.selected.len() as u64;
         let keys = self.keys.encode(&key_columns)?;
+        let context = epoch.for_aggregate(index);
+        let places = Places { keys: &keys, partitions: &partitions, offsets: &offsets };
+        let poison = self.fold_selected(&context, frame, places, isolation)?;
+        if !poison.is_empty() {
+            self.set_poison_aside(frame, poison, account, sides)?;
+        }
+        self.rehearse(&context, frame, places, isolation)
+    }
+
+    fn fold_selected(
+        &mut self,
+        context: &speed_layer_plugin::Context,
+        frame: &Frame<'_>,
+        places: Places<'_>,
+        isolation: &mut Isolation,
+    ) -> anyhow::Result<Vec<(u32, Reason)>> {
         let rows = Rows {
-            keys: &keys,
+            keys: places.keys,
             windows_us: &self.starts_us,
-            partitions: &partitions,
-            offsets: &offsets,
+            partitions: places.partitions,
+            offsets: places.offsets,
             selected: &self.admission.selected,
         };
         self.table.assign(rows, &mut self.assignment)?;
-        let poison = self.update(&epoch.for_aggregate(index), frame, isolation)?;
-        if poison.is_empty() { Ok(()) } else { self.set_poison_aside(frame, poison, account, sides) }
+        self.update(context, frame, isolation)
+    }
+
+    /// Folds what was withheld aside, where that is wanted.
+    fn rehearse(
+        &mut self,
+        context: &speed_layer_plugin::Context,
+        frame: &Frame<'_>,
+        places: Places<'_>,
+        isolation: &mut Isolation,
+    ) -> anyhow::Result<()> {
+        let Some(rehearsal) = self.rehearsal.take() else { return Ok(()) };
+        let own = std::mem::replace(&mut self.table, rehearsal);
+        std::mem::swap(&mut self.admission.selected, &mut self.admission.withheld);
+        let folded = self.fold_selected(context, frame, places, isolation);
+        self.rehearsal = Some(std::mem::replace(&mut self.table, own));
+        folded.map(drop)
+    }
+
+    /// From now on folds withheld rows aside, or no longer does.
+    pub fn set_rehearsal(&mut self, wanted: bool) {
+        self.rehearsal = wanted.then(|| self.table.new_empty());
+    }
+
+    /// Takes what was folded aside since the last cut.
+    pub fn cut_rehearsal(&mut self) -> Option<GroupTable> {
+        let empty = self.table.new_empty();
+        self.rehearsal.as_mut().map(|rehearsal| std::mem::replace(rehearsal, empty))
     }
 
     /// Takes the partial states since the last cut.
@@ -177,7 +230,7 @@ impl Fold {
         let late_by_ms = closed_ms.map_or(0, |closed_ms| closed_ms - end_us.div_euclid(1000));
         let message = match closed_ms {
             Some(_) => format!("its window was closed {late_by_ms} ms of event time before"),
-            None => "its window began before this aggregate did".to_owned(),
+            None => "its window began before this aggregate did, or its present plugin".to_owned(),
         };
         let side = Side::Late { window_start_us: start_us, window_end_us: end_us, late_by_ms };
         let reason = Reason { side, kind: kind.into(), message };

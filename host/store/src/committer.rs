@@ -6,6 +6,7 @@
 //! that failed once refuses to go on.
 
 use std::io::Write;
+use std::path::Path;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -153,6 +154,22 @@ impl<S: CommitStore> Committer<S> {
 
     pub fn store(&self) -> &S {
         &self.store
+    }
+
+    /// Makes ready for an aggregate's files in another directory, and changes nothing yet.
+    ///
+    /// # Errors
+    /// [`StoreError`] for a directory that cannot serve, or where the disk failed.
+    pub fn prepare_output(&mut self, aggregate: &str, root: &Path) -> Result<(), StoreError> {
+        self.store.prepare_output(aggregate, root)
+    }
+
+    /// From now on the files of `aggregate` go below `root`. Not while files are staged.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk failed.
+    pub fn move_output(&mut self, aggregate: &str, root: &Path) -> Result<(), StoreError> {
+        self.store.move_output(aggregate, root)
     }
 
     /// What the next commit builds upon.

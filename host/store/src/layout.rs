@@ -6,6 +6,7 @@
 //! <output>.staging/<job>/        its sibling, on the same file system
 //! <output>.dead-letters/<job>/   beside the first output
 //! <output>.late/<job>/           beside the first output
+//! <output>.partial/<job>/        beside the first output
 //! <checkpoint>/<job>/            checkpoints, generations, the lock
 //! ```
 
@@ -24,6 +25,8 @@ pub struct Layout {
     job: JobName,
     checkpoint: PathBuf,
     outputs: Vec<Place>,
+    /// Roots that hold what was published before an output went elsewhere.
+    former: Vec<PathBuf>,
 }
 
 /// Where the files of one output go.
@@ -37,7 +40,7 @@ pub(crate) struct Place {
 impl Layout {
     /// The directories of `job`. `checkpoint` is the parent of the job's own
     /// directory; `outputs` are the aggregates' names and output directories, the
-    /// first of which also places the dead letters and the late rows.
+    /// first of which also places the dead letters, the late rows and the partial windows.
     ///
     /// # Errors
     /// [`StoreError::Unnamed`] for an output such as `/` or `..`, and
@@ -51,12 +54,31 @@ impl Layout {
             places.push(Place { output: OutputId::Aggregate(aggregate.clone()), root, staging });
         }
         if let Some(first) = places.first().cloned() {
-            for (output, suffix) in [(OutputId::DeadLetters, ".dead-letters"), (OutputId::Late, ".late")] {
+            for (output, suffix) in SIDES {
                 let root = sibling(&first.root, suffix)?.join(job.as_str());
                 places.push(Place { output, root, staging: first.staging.clone() });
             }
         }
-        Ok(Self { job, checkpoint, outputs: places })
+        Ok(Self { job, checkpoint, outputs: places, former: Vec::new() })
+    }
+
+    /// The same with the output of an aggregate in another directory. What lies beside the
+    /// first output stays there.
+    ///
+    /// # Errors
+    /// As [`Layout::new`].
+    pub fn with_output(mut self, aggregate: &str, root: &Path) -> Result<Self, StoreError> {
+        let output = OutputId::Aggregate(aggregate.to_owned());
+        let root = absolute(root)?;
+        let staging = sibling(&root, ".staging")?.join(self.job.as_str());
+        let Some(place) = self.outputs.iter_mut().find(|place| place.output == output) else {
+            return Err(StoreError::NoSuchOutput(output));
+        };
+        let before = std::mem::replace(&mut place.root, root.clone());
+        place.staging = staging;
+        self.former.push(before);
+        self.former.retain(|former| *former != root);
+        Ok(self)
     }
 
     pub fn job(&self) -> &JobName {
@@ -73,7 +95,7 @@ impl Layout {
         self.place(output).map(|place| place.root.as_path())
     }
 
-    /// All outputs, dead letters and late rows among them.
+    /// All outputs, those beside the first among them.
     pub fn outputs(&self) -> impl Iterator<Item = &OutputId> {
         self.outputs.iter().map(|place| &place.output)
     }
@@ -133,6 +155,9 @@ impl Layout {
                 places.push((format!("the staging directory of {}", place.output), staging));
             }
         }
+        for former in &self.former {
+            places.push(("an output of the job before a swap".to_owned(), resolved(layer, former)?));
+        }
         for (index, (inner_what, inner)) in places.iter().enumerate() {
             for (other, (outer_what, outer)) in places.iter().enumerate() {
                 if index != other && inner.starts_with(outer) {
@@ -145,6 +170,10 @@ impl Layout {
         Ok(())
     }
 }
+
+/// The outputs beside the first, by what their names end in.
+const SIDES: [(OutputId, &str); 3] =
+    [(OutputId::DeadLetters, ".dead-letters"), (OutputId::Late, ".late"), (OutputId::Partial, ".partial")];
 
 pub(crate) const CHECKPOINT_PREFIX: &str = "ckpt-";
 pub(crate) const SNAPSHOT_PREFIX: &str = "snapshot-";

@@ -15,6 +15,7 @@
 //! - Methods that take `&self` change nothing.
 
 use std::io::Write;
+use std::path::Path;
 
 use speed_layer_core::commit::{
     Digest, Epoch, Generation, JobName, OutputId, OutputRoot, PublishEntry, PublishOutcome, PublishedFile,
@@ -54,6 +55,12 @@ pub trait CommitStore {
 
     /// The configured outputs and their roots.
     fn outputs(&self) -> Vec<OutputRoot>;
+
+    /// Makes ready for an aggregate's files in another directory, and changes nothing yet.
+    fn prepare_output(&mut self, aggregate: &str, root: &Path) -> Result<(), StoreError>;
+
+    /// From now on its files go there; all that were staged before must be published.
+    fn move_output(&mut self, aggregate: &str, root: &Path) -> Result<(), StoreError>;
 
     /// Whether the places given can serve and nobody else owns the job, as far as
     /// looking tells.

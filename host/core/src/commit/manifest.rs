@@ -9,7 +9,7 @@ use super::names::{Digest, Epoch, Generation, JobName};
 
 /// The version of the checkpoint format that this program writes, and the newest
 /// that it reads.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// The oldest version that it still reads.
 pub const FORMAT_VERSION_MIN: u32 = 1;
@@ -22,6 +22,8 @@ pub enum OutputId {
     Aggregate(String),
     DeadLetters,
     Late,
+    /// What windows held that a swap did not go on with.
+    Partial,
 }
 
 impl std::fmt::Display for OutputId {
@@ -30,6 +32,7 @@ impl std::fmt::Display for OutputId {
             Self::Aggregate(name) => write!(f, "aggregate {name}"),
             Self::DeadLetters => f.write_str("dead letters"),
             Self::Late => f.write_str("late rows"),
+            Self::Partial => f.write_str("partial windows"),
         }
     }
 }
@@ -187,9 +190,20 @@ pub struct AggregateProgress {
     pub state_version: u32,
     /// Oldest first; the last one made the states of this checkpoint.
     pub plugins: Vec<PluginUse>,
+    /// Where a swap has moved the output; `None` where it is as the settings had it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<MovedOutput>,
     /// Format 1 alone has the windows' offsets here; since then they lie with the states.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<WindowOffsets>,
+}
+
+/// An output that a swap has moved. Absolute paths.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MovedOutput {
+    /// As the job's settings had it when it was moved.
+    pub from: String,
+    pub to: String,
 }
 
 /// The lowest offsets that contributed to one open window.

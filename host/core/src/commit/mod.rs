@@ -21,9 +21,9 @@ mod steps;
 
 pub use chain::{ChainLink, ChainProblem, SnapshotId, chain_problems, is_whole};
 pub use manifest::{
-    AggregateProgress, FORMAT_VERSION, FORMAT_VERSION_MIN, Gap, Kind, Manifest, OffsetMark, OutputId,
-    OutputRoot, PartitionClock, PartitionProgress, PluginUse, Progress, PublishEntry, SnapshotManifest,
-    StageUse, WindowOffsets,
+    AggregateProgress, FORMAT_VERSION, FORMAT_VERSION_MIN, Gap, Kind, Manifest, MovedOutput, OffsetMark,
+    OutputId, OutputRoot, PartitionClock, PartitionProgress, PluginUse, Progress, PublishEntry,
+    SnapshotManifest, StageUse, WindowOffsets,
 };
 pub use names::{Codec, Digest, Epoch, Generation, JobName, NameError, PartName};
 pub use retain::{CHECKPOINTS_KEPT, Chain, Droppable, kind_of};

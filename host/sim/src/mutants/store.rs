@@ -1,5 +1,7 @@
 //! A store that takes a step of the protocol wrongly, or not at all.
 
+use std::path::Path;
+
 use speed_layer_core::commit::{
     Epoch, Generation, JobName, OutputId, OutputRoot, PublishEntry, PublishOutcome, PublishedFile,
     SealOutcome, StagedFile,
@@ -57,6 +59,14 @@ impl<S: CommitStore> CommitStore for MutantStore<S> {
 
     fn outputs(&self) -> Vec<OutputRoot> {
         self.inner.outputs()
+    }
+
+    fn prepare_output(&mut self, aggregate: &str, root: &Path) -> Result<(), StoreError> {
+        self.inner.prepare_output(aggregate, root)
+    }
+
+    fn move_output(&mut self, aggregate: &str, root: &Path) -> Result<(), StoreError> {
+        self.inner.move_output(aggregate, root)
     }
 
     fn check(&self) -> Result<(), StoreError> {

@@ -136,6 +136,7 @@ fn aggregate(of: &AggregateProgress, checkpoint: &Checkpoint) -> Value {
         "open_groups": stored.len(),
         "state_bytes": stored.bytes(),
         "first_open_window_ms": starts_ms.first(),
+        "moved_output": of.moved,
         "plugins": plugins(&of.plugins),
     })
 }
@@ -221,6 +222,13 @@ fn aggregate_lines(text: &mut String, of: &Value) {
     line(text, "state version", &plain(&of["state_version"]));
     line(text, "open windows", &windows);
     line(text, "first of them", &time(&of["first_open_window_ms"]));
+    if let Some(to) = of["moved_output"]["to"].as_str() {
+        line(
+            text,
+            "output",
+            &format!("{to}, where a swap moved it from {}", plain(&of["moved_output"]["from"])),
+        );
+    }
     plugin_lines(text, of);
 }
 

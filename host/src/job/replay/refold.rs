@@ -62,6 +62,11 @@ impl Refold {
         self.open.iter_mut().zip(before).try_for_each(|(open, before)| open.take_over(before))
     }
 
+    /// Holds the records that follow to these refusals.
+    pub fn judge(&mut self, refused: Refused) {
+        self.judge.refused = refused;
+    }
+
     /// Folds a batch.
     ///
     /// # Errors
@@ -89,7 +94,10 @@ impl Refold {
     }
 
     /// Merges what has piled up into the windows.
-    fn settle(&mut self) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// A plugin failed.
+    pub fn settle(&mut self) -> anyhow::Result<()> {
         let partial = self.chain.cut();
         for (index, (open, groups)) in self.open.iter_mut().zip(&partial.groups).enumerate() {
             let merged = open.absorb(&self.epoch.for_aggregate(index), groups);

@@ -5,13 +5,18 @@
 
 mod component;
 mod history;
+mod output;
 mod pause;
 mod prepare;
 mod probation;
+mod rebuild;
+mod refusal;
 mod swapper;
 mod under_way;
 mod watch;
+mod windows;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,16 +29,18 @@ use tracing::info;
 use super::commit::Replacement;
 use super::open_windows::OpenWindows;
 use crate::plan::Plan;
-use crate::stages::Chain;
+use crate::stages::{AggregateClock, Chain, EpochContext};
 
 pub use component::read_component;
 pub use history::{history_path, read_history, settle};
 pub use pause::{Pause, Watch};
 pub use prepare::Request;
 pub use probation::Probation;
+pub use rebuild::{OfKafka, Rebuild, Topic, check_groups};
 pub use swapper::{Report, Swapper};
 pub use under_way::{Busy, Gate, TakenBack};
 pub use watch::Watcher;
+pub use windows::Windows;
 
 /// A stream that gives nothing to try the new plugin on is waited for so long.
 const PROBATION_MAX: Duration = Duration::from_secs(2);
@@ -46,7 +53,34 @@ pub struct Prepared {
     pub chains: Vec<Option<Box<Chain>>>,
     /// Without windows yet; one an aggregate.
     pub aggregates: Vec<OpenWindows>,
+    /// One an aggregate.
+    pub windows: Vec<Windows>,
+    /// Where the windows of an aggregate, by its number, go from now on.
+    pub output: Option<(usize, PathBuf)>,
+    /// Makes the windows anew that are to be.
+    pub rebuild: Option<Box<Rebuild>>,
     pub reply: Reply,
+}
+
+impl Prepared {
+    /// The aggregates' clocks from the cut on, where rows up to `greatest_event_ms` have
+    /// been and windows are open until `open_until_ms`.
+    ///
+    /// # Errors
+    /// None that a running job can cause: its windows have a length.
+    pub fn clocks(
+        &self,
+        before: &[AggregateClock],
+        greatest_event_ms: Option<i64>,
+        open_until_ms: &[Option<i64>],
+    ) -> anyhow::Result<Vec<AggregateClock>> {
+        let each = before.iter().zip(open_until_ms).zip(self.windows.iter().zip(&self.plan.aggregates));
+        each.map(|((clock, open_until_ms), (windows, plan))| match windows {
+            Windows::TakeOver | Windows::Rebuild => Ok(*clock),
+            Windows::Reset => windows::reset_clock(&plan.spec, clock, greatest_event_ms, *open_until_ms),
+        })
+        .collect()
+    }
 }
 
 /// What became of a swap.
@@ -118,15 +152,26 @@ pub struct Trial {
     /// So far.
     pub pause: Pause,
     pub reply: Reply,
+    /// The epoch as it is without the swap.
+    pub epoch_before: Arc<EpochContext>,
 }
 
 impl Trial {
-    /// The workers go on with the new stages, after a pause.
-    pub fn begin(swap: Prepared, pause: Pause, from: Vec<OffsetMark>) -> Self {
-        let Prepared { plan, aggregates, reply, .. } = swap;
-        let replacement = Some(Replacement { plan, aggregates, from: from.clone() });
+    /// The workers go on with the new stages in `epoch`, after a pause.
+    pub fn begin(
+        swap: Prepared,
+        pause: Pause,
+        from: Vec<OffsetMark>,
+        epoch: &Arc<EpochContext>,
+        epoch_before: Arc<EpochContext>,
+    ) -> Self {
+        let Prepared { plan, aggregates, windows, output, rebuild, reply, .. } = swap;
+        let (epoch, marks) = (Arc::clone(epoch), from.clone());
+        let replacement =
+            Some(Replacement { plan, aggregates, windows, output, rebuild, from: marks, epoch });
         info!("new stages are on probation");
-        Self { replacement, from, failure: None, deadline: Instant::now() + PROBATION_MAX, pause, reply }
+        let deadline = Instant::now() + PROBATION_MAX;
+        Self { replacement, from, failure: None, deadline, pause, reply, epoch_before }
     }
 
     /// What takes the open windows over, once.

@@ -9,13 +9,13 @@ use serde::Serialize;
 use speed_layer_core::clock::ClockBounds;
 use speed_layer_plugin::{Digest, PluginId, Runtime};
 use speed_layer_store::posix::CheckpointDir;
-use speed_layer_store::{DiskLayer, fail_point};
+use speed_layer_store::{DiskLayer, Layout, fail_point};
 use tracing::{info, warn};
 
 use super::history::{read_history, remember};
 use super::prepare::{Named, Opened, Request, SwapPlan, prepare};
 use super::under_way::{Gate, Pass};
-use super::{Outcome, Prepared, Reply};
+use super::{Outcome, Prepared, Rebuild, Reply, Topic, Windows, output};
 use crate::config::JobSpec;
 use crate::job::Event;
 use crate::plan::{Plan, StageName};
@@ -26,10 +26,14 @@ pub struct Swapper {
     pub runtime: Runtime,
     /// What runs now.
     pub running: Mutex<Arc<Plan>>,
+    /// The directories that it writes to now.
+    pub layout: Mutex<Layout>,
     pub gate: Gate,
     pub workers: usize,
     pub bounds: ClockBounds,
     pub events: Sender<Event>,
+    /// What the open windows were made of.
+    pub topic: Arc<dyn Topic>,
     pub kept: CheckpointDir<DiskLayer>,
     /// One line a swap.
     pub history: PathBuf,
@@ -45,6 +49,14 @@ pub struct Report {
     pub swap: SwapPlan,
     #[serde(flatten)]
     pub outcome: Outcome,
+}
+
+/// What a swap takes, before anything of it is made.
+struct Opening {
+    opened: Opened,
+    /// The job's directories with it, where they change.
+    layout: Option<Layout>,
+    rebuild: Option<Box<Rebuild>>,
 }
 
 /// Hears what a swap changes before it is made.
@@ -67,17 +79,17 @@ impl Swapper {
     ) -> anyhow::Result<Option<Report>> {
         let request = Request { stage: named(&request.stage, &self.running())?, ..request.clone() };
         if dry_run {
-            tell(&self.open(&request, name, component)?.swap)?;
+            tell(&self.open(&request, name, component)?.opened.swap)?;
             return Ok(None);
         }
         let id = PluginId { name: name.to_owned(), digest: Digest::of(component) };
         let pass = self.gate.enter(&request.stage, id, asked_by)?;
-        let opened = self.open(&request, name, component)?;
+        let opening = self.open(&request, name, component)?;
         fail_point("swap.opened");
-        tell(&opened.swap)?;
+        tell(&opening.opened.swap)?;
         self.kept.keep_component(component)?;
         fail_point("swap.kept");
-        let report = self.cut_over(opened, &pass, asked_by)?;
+        let report = self.cut_over(opening, &pass, asked_by)?;
         if let Err(error) = remember(&self.history, &report) {
             warn!("a swap is missing in the history: {error:#}");
         }
@@ -128,22 +140,29 @@ impl Swapper {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open(&self, request: &Request, name: &str, component: &[u8]) -> anyhow::Result<Opened> {
+    fn open(&self, request: &Request, name: &str, component: &[u8]) -> anyhow::Result<Opening> {
         let plugin = self.runtime.load_bytes(name, component)?;
-        prepare(&self.spec, &self.running(), &plugin, request, self.workers, self.bounds)
+        let opened = prepare(&self.spec, &self.running(), &plugin, request, self.workers, self.bounds)?;
+        let layout = self.layout_with(&opened)?;
+        let rebuild = self.rebuild(&opened, &request.stage)?;
+        Ok(Opening { opened, layout, rebuild })
     }
 
     /// Has the coordinator go over to what was opened, and waits for what becomes of it.
-    fn cut_over(&self, opened: Opened, pass: &Pass<'_>, asked_by: &str) -> anyhow::Result<Report> {
-        let Opened { plan, chains, aggregates, swap } = opened;
+    fn cut_over(&self, opening: Opening, pass: &Pass<'_>, asked_by: &str) -> anyhow::Result<Report> {
+        let Opening { opened, layout, mut rebuild } = opening;
+        let Opened { plan, chains, aggregates, windows, output, swap } = opened;
+        rebuild.iter_mut().try_for_each(|rebuild| rebuild.catch_up(&pass.taken_back))?;
         let (reply, outcome) = bounded(1);
         let reply = Reply { outcome: reply, taken_back: pass.taken_back.clone() };
-        let prepared = Prepared { plan: Arc::clone(&plan), chains, aggregates, reply };
+        let kept = Arc::clone(&plan);
+        let prepared = Prepared { plan: kept, chains, aggregates, windows, output, rebuild, reply };
         let gone = "the job ended before the swap was made";
         self.events.send(Event::Swap(Box::new(prepared))).ok().context(gone)?;
         let outcome = outcome.recv().context(gone)?;
         if let Outcome::Swapped { .. } = outcome {
             *self.lock() = plan;
+            self.keep_layout(layout);
         }
         let at = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
         let report = Report { at, asked_by: asked_by.to_owned(), swap, outcome };
@@ -164,6 +183,31 @@ impl Swapper {
             format!("{} (sha256:{}) is not kept any more; swap it in from its file", from.name, from.digest)
         })?;
         Ok((from.name, component))
+    }
+
+    /// The directories of the job once the swap is made, if these change.
+    fn layout_with(&self, opened: &Opened) -> anyhow::Result<Option<Layout>> {
+        let Some((index, dir)) = &opened.output else { return Ok(None) };
+        output::check(&self.layout(), &opened.plan.aggregates[*index].spec.name, dir).map(Some)
+    }
+
+    fn rebuild(&self, opened: &Opened, stage: &StageName) -> anyhow::Result<Option<Box<Rebuild>>> {
+        if !opened.windows.contains(&Windows::Rebuild) {
+            return Ok(None);
+        }
+        let (windows, topic) = (&opened.windows, Arc::clone(&self.topic));
+        let rebuild = Rebuild::begin(&self.spec, &opened.plan, stage, windows, topic, &self.layout());
+        Ok(Some(Box::new(rebuild.context("the open windows cannot be made anew")?)))
+    }
+
+    fn layout(&self) -> Layout {
+        self.layout.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn keep_layout(&self, layout: Option<Layout>) {
+        if let Some(layout) = layout {
+            *self.layout.lock().unwrap_or_else(PoisonError::into_inner) = layout;
+        }
     }
 }
 

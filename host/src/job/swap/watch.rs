@@ -13,7 +13,7 @@ use speed_layer_plugin::Digest;
 use tracing::{debug, info, warn};
 
 use super::component::{FileState, read_component};
-use super::{Busy, Outcome, Report, Request, Swapper};
+use super::{Busy, Outcome, Report, Request, Swapper, Windows};
 use crate::config::JobSpec;
 use crate::plan::StageName;
 
@@ -92,6 +92,12 @@ impl Watched {
         is_at_rest && state.is_some() && self.done != state
     }
 
+    /// How to ask for the same with another flag.
+    fn command(&self, spec: &JobSpec) -> String {
+        let (checkpoint, stage, path) = (spec.checkpoint.display(), &self.stage, self.path.display());
+        format!("host swap --checkpoint {checkpoint} --job {} --stage {stage} {path}", spec.name)
+    }
+
     /// Swaps the file in, if it is not what runs.
     fn take(&self, swapper: &Swapper) -> anyhow::Result<Option<Report>> {
         let component = read_component(&self.path)?;
@@ -100,7 +106,13 @@ impl Watched {
         if digest == Some(Digest::of(&component)) {
             return Ok(None);
         }
-        let request = Request { stage: self.stage.clone(), allow_downgrade: false };
+        let request = Request {
+            stage: self.stage.clone(),
+            allow_downgrade: false,
+            windows: Windows::TakeOver,
+            output: None,
+            command: self.command(&swapper.spec),
+        };
         let name = self.path.file_stem().unwrap_or_default().to_string_lossy();
         let path = self.path.display();
         swapper.swap(&request, &name, &component, ASKED_BY, false, &mut |plan| {

@@ -9,24 +9,43 @@ use super::recomputed::{published, recompute};
 use super::{DAY_MS, START_MS, open, spec};
 use crate::config::JobSpec;
 use crate::job::StopHandle;
-use crate::job::swap::{Outcome, Request, Swapper};
+use crate::job::swap::{Outcome, Request, Swapper, Windows};
 use crate::plan::StageName;
 
 /// The same component under another digest: with a custom section at its end.
-fn variant(component: &[u8], mark: &str) -> Vec<u8> {
+pub fn variant(component: &[u8], mark: &str) -> Vec<u8> {
     let name = b"variant";
     let content = [&[name.len() as u8], name.as_slice(), mark.as_bytes()].concat();
     assert!(content.len() < 128);
     [component, &[0, content.len() as u8], &content].concat()
 }
 
-fn plugin(spec: &JobSpec, name: &str) -> Vec<u8> {
+pub fn plugin(spec: &JobSpec, name: &str) -> Vec<u8> {
     std::fs::read(spec.parse.plugin.with_file_name(format!("{name}.wasm"))).unwrap()
 }
 
 fn swap(swapper: &Swapper, stage: &StageName, component: &[u8]) -> anyhow::Result<Outcome> {
-    let request = Request { stage: stage.clone(), allow_downgrade: false };
-    let report = swapper.swap(&request, "new", component, "a test", false, &mut |_| Ok(()))?;
+    swap_with(swapper, stage, component, Windows::TakeOver, &mut || {})
+}
+
+pub fn swap_with(
+    swapper: &Swapper,
+    stage: &StageName,
+    component: &[u8],
+    windows: Windows,
+    prepared: &mut dyn FnMut(),
+) -> anyhow::Result<Outcome> {
+    let request = Request {
+        stage: stage.clone(),
+        allow_downgrade: false,
+        windows,
+        output: None,
+        command: "host swap".to_owned(),
+    };
+    let report = swapper.swap(&request, "new", component, "a test", false, &mut |_| {
+        prepared();
+        Ok(())
+    })?;
     Ok(report.unwrap().outcome)
 }
 

@@ -60,12 +60,13 @@ impl<L: FileLayer> PosixStore<L> {
     }
 }
 
-/// `<output>.rolled-back`; the places of dead letters and late rows end in the job's
-/// name already.
+/// `<output>.rolled-back`; the places beside an output end in the job's name already.
 fn aside_root(root: &OutputRoot) -> Result<PathBuf, StoreError> {
     let path = Path::new(&root.path);
     match root.output {
         OutputId::Aggregate(_) => sibling(path, ".rolled-back"),
-        OutputId::DeadLetters | OutputId::Late => sibling(path.parent().unwrap_or(path), ".rolled-back"),
+        OutputId::DeadLetters | OutputId::Late | OutputId::Partial => {
+            sibling(path.parent().unwrap_or(path), ".rolled-back")
+        }
     }
 }

@@ -59,7 +59,7 @@ impl<L: FileLayer> PosixStore<L> {
         Ok(self.layer.stat(path).map_err(StoreError::io("look at", path))?.map(|found| found.bytes))
     }
 
-    fn parts_in(&self, dir: &Path) -> Result<Vec<PartName>, StoreError> {
+    pub(super) fn parts_in(&self, dir: &Path) -> Result<Vec<PartName>, StoreError> {
         let entries = self.list_dir(dir)?;
         Ok(entries.iter().filter_map(|entry| self.part_name(entry)).collect())
     }

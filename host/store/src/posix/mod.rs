@@ -10,12 +10,13 @@ mod checkpoints;
 mod directories;
 mod kept;
 mod listing;
+mod moved;
 mod own;
 mod publish;
 mod staging;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use speed_layer_core::commit::{
     Epoch, Generation, JobName, OutputId, OutputRoot, PublishEntry, PublishOutcome, PublishedFile,
@@ -60,6 +61,12 @@ impl<L: FileLayer> PosixStore<L> {
         }
     }
 
+    /// The same store with its outputs elsewhere, for a start that has not owned the job yet.
+    #[must_use]
+    pub fn with_layout(self, layout: Layout) -> Self {
+        Self { layout, ..self }
+    }
+
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
@@ -92,6 +99,14 @@ impl<L: FileLayer> CommitStore for PosixStore<L> {
             path: place.root.to_string_lossy().into_owned(),
         };
         self.layout.places().iter().map(root).collect()
+    }
+
+    fn prepare_output(&mut self, aggregate: &str, root: &Path) -> Result<(), StoreError> {
+        self.prepare_move(aggregate, root)
+    }
+
+    fn move_output(&mut self, aggregate: &str, root: &Path) -> Result<(), StoreError> {
+        self.make_move(aggregate, root)
     }
 
     fn check(&self) -> Result<(), StoreError> {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use arrow_array::types::UInt32Type;
 use arrow_array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray};
 use speed_layer_core::commit::{
-    AggregateProgress, Digest, Epoch, FORMAT_VERSION, Gap, Generation, JobName, Kind, Manifest, OffsetMark,
-    OutputId, OutputRoot, PluginUse, Progress, PublishEntry, SnapshotManifest, StageUse,
+    AggregateProgress, Digest, Epoch, FORMAT_VERSION, Gap, Generation, JobName, Kind, Manifest, MovedOutput,
+    OffsetMark, OutputId, OutputRoot, PluginUse, Progress, PublishEntry, SnapshotManifest, StageUse,
 };
 use speed_layer_core::group::{StoredGroups, WindowOffset};
 use speed_layer_store::checkpoint::{Snapshot, decode, decode_snapshot, encode, encode_snapshot};
@@ -32,6 +32,7 @@ fn aggregate() -> AggregateProgress {
         withheld_until_ms: None,
         state_version: 1,
         plugins: vec![plugin("ohlcv")],
+        moved: None,
         windows: vec![],
     }
 }
@@ -96,6 +97,19 @@ fn snapshot() -> Vec<u8> {
 
 fn delta() -> Manifest {
     Manifest { kind: Kind::Delta, base: Some(Epoch(3)), ..manifest() }
+}
+
+/// With what format 3 has brought.
+fn reset() -> Manifest {
+    let staged = "part-daily-g2-e0000000005-00001.snappy.parquet".to_owned();
+    let path = format!("aggregate=daily/{staged}");
+    let mut manifest = manifest();
+    let moved = MovedOutput { from: "/data/daily".into(), to: "/data/vwap".into() };
+    manifest.progress.aggregates[0].moved = Some(moved);
+    manifest.outputs.push(OutputRoot { output: OutputId::Partial, path: "/data/daily.partial/daily".into() });
+    let output = OutputId::Partial;
+    manifest.publish.push(PublishEntry { output, staged, path, bytes: 2, rows: 1, sha256: Digest([4; 32]) });
+    manifest
 }
 
 fn same(read: &Checkpoint, manifest: &Manifest) {
@@ -176,7 +190,7 @@ fn every_cut_and_every_appended_byte_is_detected() {
 #[test]
 fn a_later_format_is_told_from_damage() {
     let mut bytes = encode(&manifest(), &states()).unwrap();
-    for other in [0, 3] {
+    for other in [0, 4] {
         bytes[8] = other;
         reseal(&mut bytes);
         assert!(
@@ -228,19 +242,27 @@ fn the_golden_checkpoint_of_format_1_reads() {
     same(&decode(&golden("ckpt-v1.bin")).unwrap(), &Manifest { format: 1, ..manifest() });
 }
 
-/// `BLESS=1` writes them anew, which a released format must never need.
 #[test]
 fn the_golden_files_of_format_2_read() {
+    same(&decode(&golden("ckpt-v2-full.bin")).unwrap(), &Manifest { format: 2, ..manifest() });
+    same(&decode(&golden("ckpt-v2-delta.bin")).unwrap(), &Manifest { format: 2, ..delta() });
+    let snapshot = decode_snapshot(&golden("snapshot-v2.bin")).unwrap();
+    assert_eq!((snapshot.manifest.format, snapshot.states), (2, states()));
+}
+
+/// `BLESS=1` writes them anew, which a released format must never need.
+#[test]
+fn the_golden_files_of_format_3_read() {
     let written = [
-        ("ckpt-v2-full.bin", encode(&manifest(), &states()).unwrap()),
-        ("ckpt-v2-delta.bin", encode(&delta(), &states()).unwrap()),
-        ("snapshot-v2.bin", snapshot()),
+        ("ckpt-v3-full.bin", encode(&reset(), &states()).unwrap()),
+        ("ckpt-v3-delta.bin", encode(&delta(), &states()).unwrap()),
+        ("snapshot-v3.bin", snapshot()),
     ];
     if std::env::var_os("BLESS").is_some() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
         written.iter().for_each(|(name, bytes)| std::fs::write(folder.join(name), bytes).unwrap());
     }
-    same(&decode(&golden("ckpt-v2-full.bin")).unwrap(), &manifest());
-    same(&decode(&golden("ckpt-v2-delta.bin")).unwrap(), &delta());
-    assert_eq!(decode_snapshot(&golden("snapshot-v2.bin")).unwrap(), decode_snapshot(&snapshot()).unwrap());
+    same(&decode(&golden("ckpt-v3-full.bin")).unwrap(), &reset());
+    same(&decode(&golden("ckpt-v3-delta.bin")).unwrap(), &delta());
+    assert_eq!(decode_snapshot(&golden("snapshot-v3.bin")).unwrap(), decode_snapshot(&snapshot()).unwrap());
 }

@@ -239,6 +239,7 @@ fn aggregate() -> AggregateProgress {
         withheld_until_ms: None,
         state_version: 1,
         plugins: Vec::new(),
+        moved: None,
         windows: Vec::new(),
     }
 }

@@ -17,6 +17,7 @@ mod refusals;
 mod restarts;
 mod results;
 mod sided;
+mod swap_windows;
 mod swaps;
 mod swaps_meanwhile;
 mod swaps_refused;

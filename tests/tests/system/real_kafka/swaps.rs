@@ -64,10 +64,10 @@ impl Half {
     }
 
     /// As [`Self::swap`], with records coming in for as long as it lasts.
-    pub fn swap_under_load(&mut self, stage: &str, plugin: &Path) -> Finished {
+    pub fn swap_under_load(&mut self, stage: &str, plugin: &Path, more: &[&str]) -> Finished {
         let job = &self.job;
         let (finished, given) = thread::scope(|scope| {
-            let swap = scope.spawn(|| swap(job, stage, plugin, &[]));
+            let swap = scope.spawn(|| swap(job, stage, plugin, more));
             let mut given = self.given;
             while !swap.is_finished() && given < self.records.len() {
                 let next = (given + 5).min(self.records.len());
@@ -80,6 +80,27 @@ impl Half {
         finished
     }
 
+    /// Gives the rest of the records, ends the job in order, and reads what is left.
+    pub fn end(self) -> (Job, Vec<Placed>) {
+        let Self { job, running, topic, records, given } = self;
+        kafka::shared().append(&topic, &records[given..]);
+        running.signal("TERM").expect("it runs");
+        running.finish(LIMIT).and_then(|run| run.summary()).expect("it ends well");
+        let rest = job.set("--trigger", "available-now");
+        rest.summary();
+        (rest, records)
+    }
+
+    /// Kills the job and starts it again.
+    pub fn killed(self) -> Self {
+        let Self { job, running, topic, records, given } = self;
+        // Its end is SIGKILL.
+        drop(running);
+        let mut running = job.start().expect("it starts");
+        running.wait_for("started", LIMIT).expect("it starts");
+        Self { job, running, topic, records, given }
+    }
+
     /// Gives the rest of the records, ends the job in order, reads what is left, and
     /// compares with a job that never was swapped.
     pub fn check_rows(self) {
@@ -88,12 +109,7 @@ impl Half {
 
     /// As [`Self::check_rows`], but for columns that only later files have.
     fn check_rows_but(self, new: &[&str]) {
-        let Self { job, running, topic, records, given } = self;
-        kafka::shared().append(&topic, &records[given..]);
-        running.signal("TERM").expect("it runs");
-        running.finish(LIMIT).and_then(|run| run.summary()).expect("it ends well");
-        let rest = job.set("--trigger", "available-now");
-        rest.summary();
+        let (rest, records) = self.end();
         let expected = closed(ohlcv(&records, DAY_MS, "daily"), DAY_MS, watermark_ms(&records, HOUR_MS));
         let mut found = rest.table();
         found.values_mut().for_each(|row| {
@@ -161,7 +177,7 @@ fn a_plugin_that_fails_at_any_call_is_refused_or_taken_out_again() {
         ("trap finish", "taken out again"),
     ] {
         let file = half.file("naughty.wasm", &naughty(mischief).expect("the guest is built"));
-        let refused = half.swap_under_load(AGGREGATE, &file);
+        let refused = half.swap_under_load(AGGREGATE, &file, &[]);
         assert_eq!(refused.status.code(), Some(1), "{mischief}: {}", refused.told());
         assert!(refused.stderr.contains(said), "{mischief}: {}", refused.told());
     }

@@ -92,7 +92,7 @@ fn one_that_never_returns_is_refused_or_taken_out_again() {
         let next = (half.given + 50).min(half.records.len());
         kafka::shared().append(&half.topic, &half.records[half.given..next]);
         half.given = next;
-        let answer = half.swap_under_load(AGGREGATE, &file);
+        let answer = half.swap_under_load(AGGREGATE, &file, &[]);
         check(&half, &file, &answer, reason);
     }
     half.check_rows();
