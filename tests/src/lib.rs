@@ -22,3 +22,4 @@ pub mod table;
 pub mod ticks;
 pub mod topics;
 pub mod trace;
+pub mod transcript;

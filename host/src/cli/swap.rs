@@ -172,7 +172,8 @@ fn refusal(args: &SwapArgs, component: &[u8], why: &str) -> anyhow::Error {
         Some(path) => format!("to {} (sha256:{})", path.display(), Digest::of(component).short()),
         None => "back".to_owned(),
     };
-    anyhow!("the swap of {} {of} is refused, and nothing has changed: {why}", args.stage)
+    let stage = args.stage.to_string();
+    anyhow!("the swap of {} {of} is refused, and nothing has changed: {why}", stage.trim_end_matches(':'))
 }
 
 /// The exit code says whether the plugin that was asked for serves the job now.

@@ -1,5 +1,7 @@
 //! DuckDB's answer over the same records, and what other readers see of an output.
 
+mod walk;
+
 use std::fs;
 
 use speed_layer_tests::job::Job;
