@@ -95,3 +95,53 @@ fn append(path: &Path, text: &str) -> anyhow::Result<()> {
     });
     written.with_context(|| format!("cannot write {}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use speed_layer_core::commit::StageUse;
+    use speed_layer_store::part::digest_of_bytes;
+
+    use super::*;
+
+    fn progress(plugins: &[&str]) -> Progress {
+        let used = |name: &&str| PluginUse {
+            name: (*name).to_owned(),
+            digest: digest_of_bytes(name.as_bytes()),
+            config: digest_of_bytes(b""),
+            from: Vec::new(),
+        };
+        let stage = StageUse { stage: "parse".to_owned(), plugins: plugins.iter().map(used).collect() };
+        Progress { stages: vec![stage], ..Progress::default() }
+    }
+
+    /// The names that the history's swaps lead to, after a start from a checkpoint.
+    fn settled(text: &str, plugins: &[&str]) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = history_path(folder.path());
+        std::fs::write(&path, text).unwrap();
+        settle(&path, &progress(plugins)).unwrap();
+        let lines = read_history(&path).unwrap();
+        lines.iter().map(|line| line["to"]["name"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    fn line(to: &str, outcome: &str) -> String {
+        let to = json!({ "name": to, "digest": digest_of_bytes(to.as_bytes()).to_string() });
+        format!("{}\n", json!({ "stage": "parse", "to": to, "outcome": outcome }))
+    }
+
+    #[test]
+    fn a_swap_that_only_the_checkpoint_knows_gets_a_line() {
+        assert_eq!(settled("", &["a"]), [""; 0]);
+        assert_eq!(settled("", &["a", "b"]), ["b"]);
+        assert_eq!(settled(&line("b", "swapped"), &["a", "b"]), ["b"]);
+        assert_eq!(settled(&line("b", "swapped"), &["a", "b", "c"]), ["b", "c"]);
+        assert_eq!(settled(&line("b", "rolled_back"), &["a", "b"]), ["b", "b"]);
+    }
+
+    #[test]
+    fn a_line_that_was_cut_short_spoils_no_other() {
+        let cut = format!("{}{}", line("b", "swapped"), "{\"stage\": \"par");
+        assert_eq!(settled(&cut, &["a", "b", "c"]), ["b", "c"]);
+        assert_eq!(settled("{\"stage\": \"par", &["a"]), [""; 0]);
+    }
+}
