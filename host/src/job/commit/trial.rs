@@ -155,7 +155,8 @@ impl<S: CommitStore> Commits<S> {
             let served_from = if windows == Windows::Rebuild { &anew.from } else { &from };
             next.push(succeed(before, open, plan, served_from));
         }
-        let stages = stored::next_histories(&plan, &self.stages, &from);
+        let rows_from = if anew.open.is_empty() || anew.has_same_rows { &from } else { &anew.from };
+        let stages = stored::next_histories(&plan, &self.stages, rows_from);
         self.before = Some(Before {
             aggregates: std::mem::replace(&mut self.aggregates, next),
             stages: std::mem::replace(&mut self.stages, stages),
