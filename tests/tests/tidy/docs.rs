@@ -116,7 +116,8 @@ fn the_flags_of_a_run_are_those_that_are_documented() {
 #[test]
 fn the_keys_of_a_pipeline_file_and_the_fixed_properties_are_documented() {
     let text = read(CONFIGURATION);
-    let keys = declared_keys(&read("host/src/config/file.rs"));
+    let files = ["host/src/config/file.rs", "host/src/config/limits.rs"];
+    let keys: BTreeSet<String> = files.iter().flat_map(|path| declared_keys(&read(path))).collect();
     assert!(keys.len() > 20, "{keys:?}");
     let tables = ["source", "kafka", "time", "parse", "transform", "aggregate"];
     let headings: BTreeSet<String> = tables.map(String::from).into();
