@@ -3,7 +3,7 @@
 //!
 //! A record's way: `job` (source and workers) → `stages` (parse, clock, transforms,
 //! fold) → `job` again (merge, finish, commit). `config` and `plan` come before it,
-//! `cli`, `produce` and `demo` stand around it.
+//! `cli`, `produce` and `demo` stand around it; `recompute` makes rows of the past again.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
@@ -17,6 +17,7 @@ mod job;
 mod logs;
 mod plan;
 mod produce;
+mod recompute;
 mod stages;
 
 #[doc(hidden)]

@@ -14,6 +14,7 @@ pub mod kafka;
 pub mod letters;
 pub mod parquet_table;
 pub mod places;
+pub mod published;
 pub mod python;
 pub mod reference;
 pub mod strace;

@@ -52,7 +52,7 @@ impl JobArgs {
 
 impl Format {
     /// Prints a report, as it is or as `table` makes it readable.
-    fn print(self, report: &Value, table: impl FnOnce(&Value) -> String) -> std::io::Result<()> {
+    pub(super) fn print(self, report: &Value, table: impl FnOnce(&Value) -> String) -> std::io::Result<()> {
         let text = match self {
             Self::Json => format!("{report:#}\n"),
             Self::Table => table(report),

@@ -2,9 +2,12 @@
 //!
 //! 0: done, also after a signal. 1: it could not be done. 2: it was said wrongly.
 
+mod backtest;
 mod checkpoint;
+mod compared;
 mod completions;
 mod demo;
+mod file;
 mod plugin;
 mod produce;
 mod run;
@@ -46,7 +49,9 @@ const EXAMPLES: &str = "Examples:
   host produce --brokers localhost:9092 --topic crypto-prices --from synthetic --count 100000
   host plugin inspect ohlcv.wasm
   host checkpoint show checkpoint
-  host swap --checkpoint checkpoint --stage aggregate:daily ohlcv_upticks.wasm";
+  host swap --checkpoint checkpoint --stage aggregate:daily ohlcv_upticks.wasm
+  host file inspect out/daily/symbol=BTCUSDT/part-daily-g1-e0000000007-00000.snappy.parquet
+  host backtest pipeline.toml --against out/daily --aggregate ohlcv_upticks.wasm";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -57,6 +62,11 @@ enum Command {
     /// Look at a job's checkpoints, verify them, go back to an earlier one
     #[command(subcommand)]
     Checkpoint(checkpoint::CheckpointCommand),
+    /// Look at a published file and make its rows again
+    #[command(subcommand)]
+    File(file::FileCommand),
+    /// Try plugins on a stretch of the past, and compare with what was published
+    Backtest(backtest::BacktestArgs),
     /// Replace a plugin of a running job, with its open windows
     Swap(swap::SwapArgs),
     /// List the swaps of a job
@@ -97,6 +107,8 @@ impl Command {
             Self::Run(args) => run::run(*args),
             Self::Produce(args) => produce::run(&args),
             Self::Checkpoint(command) => checkpoint::run(command),
+            Self::File(command) => file::run(command),
+            Self::Backtest(args) => backtest::run(&args),
             Self::Swap(args) => swap::run(&args),
             Self::Swaps(args) => swap::list(&args),
             Self::Plugin(command) => plugin::run(command),

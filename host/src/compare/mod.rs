@@ -1,8 +1,10 @@
 //! Two sets of rows compared column by column: rows that only one of them has, and of
-//! those that both have, the values that differ. Floats differ by their bits. It reads
-//! no file, asks no plugin, and does not know what follows from a difference.
+//! those that both have, the values that differ. Floats differ by their bits; how many of
+//! them are nearly the same is told too. It reads no file, asks no plugin, and does not
+//! know what follows from a difference.
 
 mod matched;
+mod near;
 mod shown;
 #[cfg(test)]
 mod tests;
@@ -16,6 +18,7 @@ use serde::ser::Serializer;
 use speed_layer_core::key::{EncodedKeys, KeyEncoder, KeyError};
 
 use matched::Matched;
+use near::near_rows;
 use shown::{bits, shown};
 
 /// Examples of one kind: of a column's differences, or of rows that only one side has.
@@ -54,6 +57,9 @@ pub struct ColumnCount {
     pub column: String,
     pub equal: u64,
     pub differing: u64,
+    /// Floats among the differing that are the same within 1e-9, relatively: sums of the
+    /// same values that were cut in other places.
+    pub last_bits: u64,
     /// Of the old and of the new one where they are not the same; then no value is equal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub types: Option<[String; 2]>,
@@ -115,7 +121,7 @@ pub fn compare(old: &RecordBatch, new: &RecordBatch, keys: &[&str]) -> Result<Co
             let key = old.key_of(matched.old_row(row));
             comparison.examples.push(Example { key, what: value(name, &before, &after, row) });
         }
-        comparison.columns.push(count(name, &before, &after, differing.len()));
+        comparison.columns.push(count(name, &before, &after, &differing));
     }
     let only = |of: &Keyed, rows: &[u32], what: Difference| {
         let few = rows.iter().take(EXAMPLES_OF_A_KIND_MAX);
@@ -134,6 +140,13 @@ impl Comparison {
         let has_no_other_rows = self.only_old == 0 && self.only_new == 0;
         let has_no_other_values = self.columns.iter().all(|of| of.differing == 0 && of.types.is_none());
         has_no_other_rows && has_no_other_values && self.only_old_columns.is_empty()
+    }
+
+    /// The same but for columns that only the new rows have and the last bits of floats.
+    pub fn is_nearly_equal(&self) -> bool {
+        let is_near = |of: &ColumnCount| of.differing == of.last_bits && of.types.is_none();
+        let has_no_other_rows = self.only_old == 0 && self.only_new == 0;
+        has_no_other_rows && self.only_old_columns.is_empty() && self.columns.iter().all(is_near)
     }
 
     /// Counts the rows of another part of the same two sets in.
@@ -157,6 +170,7 @@ impl Comparison {
             Some(of) => {
                 of.equal += other.equal;
                 of.differing += other.differing;
+                of.last_bits += other.last_bits;
                 of.types = of.types.take().or(other.types);
             }
             None => self.columns.push(other),
@@ -213,12 +227,13 @@ impl Keyed {
     }
 }
 
-fn count(column: &str, old: &ArrayRef, new: &ArrayRef, differing: usize) -> ColumnCount {
+fn count(column: &str, old: &ArrayRef, new: &ArrayRef, differing: &[usize]) -> ColumnCount {
     let types = [old.data_type(), new.data_type()];
     ColumnCount {
         column: column.to_owned(),
-        equal: (old.len() - differing) as u64,
-        differing: differing as u64,
+        equal: (old.len() - differing.len()) as u64,
+        differing: differing.len() as u64,
+        last_bits: near_rows(old, new, differing),
         types: (types[0] != types[1]).then(|| types.map(ToString::to_string)),
     }
 }

@@ -350,7 +350,7 @@ pub fn store_over<L: FileLayer>(layer: L, spec: &JobSpec) -> anyhow::Result<Posi
 ///
 /// # Errors
 /// When it cannot be started.
-fn runtime(spec: &JobSpec) -> anyhow::Result<Runtime> {
+pub fn runtime(spec: &JobSpec) -> anyhow::Result<Runtime> {
     let cache_dir = spec.plugin_cache.clone().or_else(user_cache);
     Runtime::new(RuntimeOptions { cache_dir, limits: spec.limits.clone() })
         .context("the plugin runtime cannot be started")

@@ -184,6 +184,11 @@ impl OpenWindows {
         Ok(())
     }
 
+    /// The columns of the rows that it gives.
+    pub fn output_schema(&self) -> SchemaRef {
+        Arc::clone(&self.output)
+    }
+
     /// Whether no window is open.
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()

@@ -14,7 +14,7 @@ use speed_layer_store::posix::CheckpointDir;
 use tracing::{info, warn};
 
 use super::open_windows::OpenWindows;
-use crate::config::JobSpec;
+use crate::config::{JobSpec, StageSpec};
 use crate::plan::{AggregatePlan, Plan, StageName};
 use crate::stages::AggregateClock;
 
@@ -29,25 +29,37 @@ pub fn plan(
     kept: &CheckpointDir<impl FileLayer>,
     checkpoint: Option<&Checkpoint>,
 ) -> anyhow::Result<Plan> {
-    Plan::make(spec, &|name, stage| {
-        let file = runtime.load(&stage.plugin);
-        let Some(used) = checkpoint.and_then(|checkpoint| last_use(checkpoint, name)) else {
-            return Ok(file?);
-        };
-        let is_same = |plugin: &Plugin| plugin.id().digest.as_bytes() == &used.digest.0;
-        if file.as_ref().is_ok_and(is_same) {
-            return Ok(file?);
-        }
-        let Some(component) = kept.kept_component(used.digest)? else { return Ok(file?) };
-        let plugin = runtime.load_bytes(&used.name, &component)?;
-        warn!(
-            "{name} goes on with {}, which the checkpoint names; {} is another one now: `host swap --stage {name}` \
-             brings it into the running job",
-            plugin.id(),
-            stage.plugin.display()
-        );
-        Ok(plugin)
-    })
+    Plan::make(spec, &|name, stage| plugin(name, stage, runtime, kept, checkpoint))
+}
+
+/// The plugin that a job runs as a stage.
+///
+/// # Errors
+/// It does not load, or is kept and damaged.
+pub fn plugin(
+    name: &StageName,
+    stage: &StageSpec,
+    runtime: &Runtime,
+    kept: &CheckpointDir<impl FileLayer>,
+    checkpoint: Option<&Checkpoint>,
+) -> anyhow::Result<Plugin> {
+    let file = runtime.load(&stage.plugin);
+    let Some(used) = checkpoint.and_then(|checkpoint| last_use(checkpoint, name)) else {
+        return Ok(file?);
+    };
+    let is_same = |plugin: &Plugin| plugin.id().digest.as_bytes() == &used.digest.0;
+    if file.as_ref().is_ok_and(is_same) {
+        return Ok(file?);
+    }
+    let Some(component) = kept.kept_component(used.digest)? else { return Ok(file?) };
+    let plugin = runtime.load_bytes(&used.name, &component)?;
+    warn!(
+        "{name} goes on with {}, which the checkpoint names; {} is another one now: `host swap --stage {name}` \
+         brings it into the running job",
+        plugin.id(),
+        stage.plugin.display()
+    );
+    Ok(plugin)
 }
 
 /// The plugin that serves a stage at the end of a checkpoint.

@@ -6,6 +6,7 @@ mod memory;
 mod poison;
 mod rebuilds;
 mod recomputed;
+mod recomputes;
 mod replays;
 mod resets;
 mod swaps;

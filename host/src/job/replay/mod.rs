@@ -29,6 +29,8 @@
 //! - What the clock refused, it refuses again: [`Refused`] knows from the dead letters which
 //!   records those were and what they were held to. All other records were believed, so the
 //!   present clock believes them too. On a topic with LogAppendTime records carry their own.
+//!   A running job asks once the commit of the cut is published: its dead letters are there
+//!   then.
 //!
 //! It writes nothing, decides nothing about commits, and sets nothing aside: dead letters
 //! and late rows were told of when the records were first read.
@@ -44,4 +46,8 @@ pub use speed_layer_core::choice::{Choice, OffsetRanges};
 pub use stretch::{ReplayError, Stretch};
 pub use topic::{KafkaTopic, RereadTopic, read};
 
-pub use super::open_windows::{Closed, ClosedPart, OpenWindows};
+// What those outside a running job need to begin.
+pub use super::commit::clock_bounds;
+pub use super::open::{runtime, store};
+pub use super::open_windows::OpenWindows;
+pub use super::stored::plugin;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use speed_layer_core::account::Account;
 use speed_layer_core::choice::Choice;
 use speed_layer_core::clock::ClockBounds;
 use speed_layer_core::records::Records;
@@ -31,6 +32,7 @@ pub struct Refold {
     epoch: EpochContext,
     judge: Judge,
     open: Vec<OpenWindows>,
+    account: Account,
 }
 
 impl Refold {
@@ -50,7 +52,7 @@ impl Refold {
         chain.choose(choices);
         chain.isolate(PoisonSpec::default());
         let open = plan.aggregates.iter().map(OpenWindows::open).collect::<anyhow::Result<_>>()?;
-        Ok(Self { chain, epoch, judge, open })
+        Ok(Self { chain, epoch, judge, open, account: Account::default() })
     }
 
     /// Goes on from windows that other plugins made, migrated where their states are of
@@ -93,12 +95,19 @@ impl Refold {
         Ok(self.open)
     }
 
+    /// What became of the rows up to the last [`Self::settle`]. Those that were not chosen
+    /// count as offered and as nothing else.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
     /// Merges what has piled up into the windows.
     ///
     /// # Errors
     /// A plugin failed.
     pub fn settle(&mut self) -> anyhow::Result<()> {
         let partial = self.chain.cut();
+        self.account.add(&partial.account);
         for (index, (open, groups)) in self.open.iter_mut().zip(&partial.groups).enumerate() {
             let merged = open.absorb(&self.epoch.for_aggregate(index), groups);
             merged.with_context(|| format!("windows of aggregate {} cannot be made again", open.name))?;

@@ -29,10 +29,7 @@ impl Refused {
         let refusals = clock_refusals(dir, |range| {
             range.topic == stretch.topic && stretch.overlaps(range.partition, &(range.lowest..range.cut))
         })?;
-        let bounds = refusals
-            .into_iter()
-            .map(|ClockRefusal { partition, offset, bound_ms }| ((partition, offset), bound_ms));
-        Ok(Self { bounds_ms: bounds.collect() })
+        Ok(refusals.into_iter().collect())
     }
 
     /// How many they are.
@@ -53,6 +50,13 @@ impl Refused {
             parts.entry(self.bounds_ms.get(&place).copied()).or_default().push(row);
         }
         parts.keys().any(Option::is_some).then_some(parts)
+    }
+}
+
+impl FromIterator<ClockRefusal> for Refused {
+    fn from_iter<I: IntoIterator<Item = ClockRefusal>>(refusals: I) -> Self {
+        let bound = |of: ClockRefusal| ((of.partition, of.offset), of.bound_ms);
+        Self { bounds_ms: refusals.into_iter().map(bound).collect() }
     }
 }
 

@@ -4,10 +4,13 @@
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use speed_layer_core::commit::{OffsetMark, PartitionProgress};
 use speed_layer_kafka::{Assignment, TopicFacts};
 use speed_layer_plugin::{Runtime, RuntimeOptions};
 use speed_layer_store::peek;
+use speed_layer_store::refusals::ClockRefusal;
 
 use super::memory::{self, MemoryFeed, MemoryTopic, Tick};
 use super::{DAY_MS, START_MS, run, spec};
@@ -68,8 +71,17 @@ impl Left {
     }
 
     fn made_again(&self, spec: &JobSpec, topic: &MemoryTopic) -> anyhow::Result<OpenWindows> {
+        self.made_again_but(spec, topic, Refused::default())
+    }
+
+    fn made_again_but(
+        &self,
+        spec: &JobSpec,
+        topic: &MemoryTopic,
+        refused: Refused,
+    ) -> anyhow::Result<OpenWindows> {
         let bounds = clock_bounds(&spec.clock)?;
-        let judge = Judge { bounds, skew_ms: spec.clock.max_future_skew_ms, refused: Refused::default() };
+        let judge = Judge { bounds, skew_ms: spec.clock.max_future_skew_ms, refused };
         let mut refold = Refold::open(&self.plan, self.epoch(), judge, vec![Choice::Open])?;
         read(topic, &self.stretch(), &mut |records| refold.take(records))?;
         Ok(refold.finish()?.remove(0))
@@ -123,4 +135,37 @@ fn a_stretch_that_is_not_all_there_is_refused_with_its_offset() {
         matches!(error.downcast_ref(), Some(ReplayError::Short { partition: 0, end: 0, .. })),
         "{error:#}"
     );
+}
+
+/// The present clock would believe every record; the epoch that read them did not.
+#[test]
+fn what_the_clock_refused_it_refuses_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = spec(folder.path(), None);
+    let mut topic = MemoryTopic::new(2);
+    let ticks = memory::jittered_ticks(23, 2_000, 5, 4 * DAY_MS, START_MS);
+    topic.append(&ticks);
+    run(&spec, &topic, 1);
+    let left = Left::by(&spec);
+    let bound_of = |partition: i32, offset: i64, tick: &Tick| match (partition, offset % 3) {
+        (0, 0) => Some(tick.event_time_ms - 1),
+        (0, 1) => Some(tick.event_time_ms),
+        _ => None,
+    };
+    let refusals = topic.entries().filter_map(|(partition, offset, tick)| {
+        bound_of(partition, offset, tick).map(|bound_ms| ClockRefusal { partition, offset, bound_ms })
+    });
+    let mut again = left.made_again_but(&spec, &topic, refusals.collect()).unwrap();
+    let counted: i64 = Left::rows(&mut again, &left.epoch()).iter().map(|(_, rows)| ticks_in(rows)).sum();
+    let closed_ms = left.clock.closed_through_ms.unwrap();
+    let is_open = |tick: &Tick| tick.event_time_ms.div_euclid(DAY_MS) * DAY_MS + DAY_MS > closed_ms;
+    let believed = topic
+        .entries()
+        .filter(|(partition, offset, tick)| is_open(tick) && (*partition != 0 || offset % 3 != 0));
+    assert_eq!(counted, believed.count() as i64);
+}
+
+fn ticks_in(rows: &RecordBatch) -> i64 {
+    let counts = rows.column_by_name("tick_count").unwrap().as_primitive::<Int64Type>();
+    counts.values().iter().sum()
 }

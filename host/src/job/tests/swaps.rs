@@ -24,7 +24,7 @@ pub fn plugin(spec: &JobSpec, name: &str) -> Vec<u8> {
     std::fs::read(spec.parse.plugin.with_file_name(format!("{name}.wasm"))).unwrap()
 }
 
-fn swap(swapper: &Swapper, stage: &StageName, component: &[u8]) -> anyhow::Result<Outcome> {
+pub fn swap(swapper: &Swapper, stage: &StageName, component: &[u8]) -> anyhow::Result<Outcome> {
     swap_with(swapper, stage, component, Windows::TakeOver, &mut || {})
 }
 

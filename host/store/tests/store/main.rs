@@ -10,6 +10,7 @@ mod layer;
 mod order;
 mod owners;
 mod parquet_files;
+mod published;
 mod refusals;
 mod rollback;
 mod verify;

@@ -13,6 +13,7 @@ mod poison;
 mod positions;
 mod produce;
 mod python_readers;
+mod recomputes;
 mod refusals;
 mod restarts;
 mod results;
