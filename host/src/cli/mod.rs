@@ -11,6 +11,7 @@ mod file;
 mod plugin;
 mod produce;
 mod run;
+mod shadow;
 mod swap;
 
 use std::process::ExitCode;

@@ -12,8 +12,9 @@ use speed_layer_plugin::Digest;
 use speed_layer_store::{CommitStore, inspect};
 
 use super::checkpoint::{Format, plain};
+use super::shadow;
 use crate::control::{Answer, SwapRequest, ask};
-use crate::job::swap::{Windows, history_path, read_component, read_history};
+use crate::job::swap::{Promote, Shadowing, Windows, history_path, read_component, read_history};
 use crate::plan::StageName;
 
 #[derive(Debug, Args)]
@@ -57,6 +58,17 @@ pub struct SwapArgs {
         help = "Write the aggregate's windows to another folder from now on, where their columns cannot lie in the present one"
     )]
     output: Option<PathBuf>,
+    #[arg(
+        long,
+        value_name = "BATCHES",
+        value_parser = clap::value_parser!(u64).range(1..),
+        conflicts_with_all = ["dry_run", "rebuild", "reset_windows"],
+        help = "Run it beside the present one on so many batches first, and compare what both make of them"
+    )]
+    shadow: Option<u64>,
+    /// Whether it takes over after that
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "equal", requires = "shadow")]
+    promote: Promote,
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
 }
@@ -67,6 +79,7 @@ const EXAMPLES: &str = "Examples:
   host swap --checkpoint checkpoint --stage aggregate --back
   host swap --checkpoint checkpoint --stage aggregate:daily corrected.wasm --rebuild
   host swap --checkpoint checkpoint --stage aggregate:daily vwap.wasm --reset-windows --output out/vwap
+  host swap --checkpoint checkpoint --stage aggregate:daily ohlcv_upticks.wasm --shadow 100
 
 The job goes on while the plugin is compiled and checked. Then it is tried on the next
 batches; a plugin that fails is taken out again, and nothing is lost. Exit code 0: the
@@ -141,29 +154,56 @@ pub fn run(args: &SwapArgs) -> anyhow::Result<()> {
         windows: args.windows(),
         output: args.output.as_deref().map(std::path::absolute).transpose()?,
         command: args.command(),
+        shadow: args.shadow.map(|batches| Shadowing { batches, promote: args.promote }),
         asked_by: format!("uid {} pid {}", rustix::process::getuid().as_raw(), std::process::id()),
     };
-    let mut plan = Value::Null;
-    let mut tell = |answer: &Answer| match answer {
-        Answer::Plan(value) => {
-            plan = value.clone();
-            if matches!(args.format, Format::Table) { write(&plan_lines(value)) } else { Ok(()) }
-        }
-        _ => Ok(()),
-    };
-    match ask(&dir, &request, &component, &mut tell)? {
-        Answer::Done(report) => {
+    let mut heard = Heard { is_table: matches!(args.format, Format::Table), ..Heard::default() };
+    match ask(&dir, &request, &component, &mut |answer| heard.hear(answer))? {
+        Answer::Done(mut report) => {
+            if let Some(shadow) = heard.shadow {
+                report["shadow"] = shadow;
+            }
             match args.format {
                 Format::Json => write(&format!("{report:#}\n"))?,
-                Format::Table => write(&outcome_line(&report))?,
+                Format::Table => write(&outcome_lines(&report))?,
             }
             ended(&report, args)
         }
         Answer::Failed(why) => Err(refusal(args, &component, &why)),
-        Answer::Told | Answer::Plan(_) => match args.format {
-            Format::Json => write(&format!("{plan:#}\n")),
+        _ => match args.format {
+            Format::Json => write(&format!("{:#}\n", heard.plan)),
             Format::Table => write("nothing was changed\n"),
         },
+    }
+}
+
+/// What the job says before its last answer.
+#[derive(Default)]
+struct Heard {
+    is_table: bool,
+    plan: Value,
+    progress: Value,
+    /// What ran beside the stream, where the swap goes on after it.
+    shadow: Option<Value>,
+}
+
+impl Heard {
+    fn hear(&mut self, answer: &Answer) -> anyhow::Result<()> {
+        match answer {
+            Answer::Plan(plan) => {
+                self.plan = plan.clone();
+                if self.is_table { write(&plan_lines(plan)) } else { Ok(()) }
+            }
+            Answer::Shadowing(progress) if self.is_table && self.progress != *progress => {
+                self.progress = progress.clone();
+                Ok(std::io::stderr().write_all(shadow::progress_line(progress).as_bytes())?)
+            }
+            Answer::Shadowed(report) => {
+                self.shadow = Some(report["shadow"].clone());
+                if self.is_table { write(&shadow::lines(&report["shadow"])) } else { Ok(()) }
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -180,6 +220,16 @@ fn refusal(args: &SwapArgs, component: &[u8], why: &str) -> anyhow::Error {
 fn ended(report: &Value, args: &SwapArgs) -> anyhow::Result<()> {
     match report["outcome"].as_str() {
         Some("swapped") => Ok(()),
+        Some("shadowed") if args.promote == Promote::Never => Ok(()),
+        Some("shadowed") => bail!(
+            "the output of {} differs, and nothing has changed; `--promote always` swaps it in all the same",
+            named(&report["to"])
+        ),
+        Some("shadow_failed") => bail!(
+            "the run of {} beside the stream ended before anything could be compared, and nothing has changed: {}",
+            named(&report["to"]),
+            plain(&report["why"])
+        ),
         Some("taken_back") if args.back => Ok(()),
         Some("taken_back") => bail!(
             "{} was taken back by {} before it was committed, nothing is lost",
@@ -249,7 +299,7 @@ fn named(of: &Value) -> String {
     format!("{} (sha256:{})", plain(&of["name"]), &digest[..digest.len().min(12)])
 }
 
-fn outcome_line(report: &Value) -> String {
+fn outcome_lines(report: &Value) -> String {
     match report["outcome"].as_str() {
         Some("swapped") => format!(
             "swapped with epoch {}, from {}; the stream stood for {:.1} ms, {:.1} of them until batches had ended\n",
@@ -263,6 +313,7 @@ fn outcome_line(report: &Value) -> String {
             named(&report["to"]),
             named(&report["from"])
         ),
+        Some("shadowed") => shadow::lines(&report["shadow"]),
         _ => String::new(),
     }
 }
@@ -284,6 +335,10 @@ fn history_line(of: &Value) -> String {
         Some("swapped") if of["epoch"].is_null() => format!("swapped, from {}", marks(&of["from_offsets"])),
         Some("swapped") => format!("swapped with epoch {}, from {}", of["epoch"], marks(&of["from_offsets"])),
         Some("taken_back") => format!("taken back by {}", plain(&of["by"])),
+        Some("shadowed") => {
+            let verdict = if of["shadow"]["equal"] == true { "equal" } else { "different" };
+            format!("shadowed, {verdict} in {} batches", of["shadow"]["batches"])
+        }
         outcome => format!("{}: {}", outcome.unwrap_or_default().replace('_', " "), plain(&of["why"])),
     };
     format!("{what}, {}, asked by {}: {outcome}\n", plain(&of["change"]), plain(&of["asked_by"]))

@@ -31,7 +31,7 @@ pub fn ask(
         let answer: Answer =
             serde_json::from_str(&line.context(ended)?).context("the answer cannot be read")?;
         match answer {
-            Answer::Plan(_) => tell(&answer)?,
+            Answer::Plan(_) | Answer::Shadowing(_) | Answer::Shadowed(_) => tell(&answer)?,
             last => return Ok(last),
         }
     }

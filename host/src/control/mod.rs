@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::swap::Windows;
+use crate::job::swap::{Shadowing, Windows};
 
 pub use client::ask;
 pub use server::Server;
@@ -41,6 +41,9 @@ pub struct SwapRequest {
     /// How it was asked for, up to where more flags may follow.
     #[serde(default)]
     pub command: String,
+    /// Runs it beside the stream first.
+    #[serde(default)]
+    pub shadow: Option<Shadowing>,
     /// For the history.
     pub asked_by: String,
 }
@@ -51,6 +54,10 @@ pub struct SwapRequest {
 pub enum Answer {
     /// What the swap changes, before it is made.
     Plan(serde_json::Value),
+    /// How far the run beside the stream is.
+    Shadowing(serde_json::Value),
+    /// What that has found, where the swap goes on.
+    Shadowed(serde_json::Value),
     /// What became of it.
     Done(serde_json::Value),
     /// It was only asked for.

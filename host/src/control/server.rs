@@ -17,7 +17,7 @@ use speed_layer_store::StoreError;
 use tracing::{debug, warn};
 
 use super::{Answer, LINE_BYTES_MAX, SOCKET, SwapRequest};
-use crate::job::swap::{Request, Swapper};
+use crate::job::swap::{Request, Swapper, Told};
 
 /// Whoever says nothing for so long is not listened to any more.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
@@ -120,15 +120,22 @@ fn serve(connection: &UnixStream, swapper: &Swapper) -> anyhow::Result<()> {
     let asked: SwapRequest = serde_json::from_str(&line)
         .context("the request cannot be read; is `host` of the same version as the running job?")?;
     let stage = asked.stage.parse().map_err(anyhow::Error::msg)?;
-    let SwapRequest { allow_downgrade, windows, output, command, .. } = asked;
-    let request = Request { stage, allow_downgrade, windows, output, command };
+    let SwapRequest { allow_downgrade, windows, output, command, shadow, .. } = asked;
+    let request = Request { stage, allow_downgrade, windows, output, command, shadow };
     let max = swapper.runtime.limits().component_bytes_max;
     ensure!(
         asked.component_bytes <= max,
         "the component has {} bytes, more than the {max}",
         asked.component_bytes
     );
-    let mut tell = |plan: &_| say(connection, &Answer::Plan(serde_json::to_value(plan)?));
+    let mut tell = |told: Told<'_>| {
+        let answer = match told {
+            Told::Plan(plan) => Answer::Plan(serde_json::to_value(plan)?),
+            Told::Shadowing(progress) => Answer::Shadowing(serde_json::to_value(progress)?),
+            Told::Shadowed(report) => Answer::Shadowed(serde_json::to_value(report)?),
+        };
+        say(connection, &answer)
+    };
     let report = if asked.component_bytes == 0 {
         swapper.back(&request, &asked.asked_by, asked.dry_run, &mut tell)?
     } else {

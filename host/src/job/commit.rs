@@ -24,6 +24,7 @@ use super::partitions::Partitions;
 use super::recipe::recipe;
 use super::side_files::push_side;
 use super::snapshots::Snapshots;
+use super::swap::OpenState;
 use crate::config::{AggregateSpec, ClockSpec, Compression};
 use crate::stages::{AggregateClock, EpochContext, Partial, Sides};
 
@@ -31,7 +32,7 @@ pub use trial::Replacement;
 use trial::{Before, PartialWindows};
 
 /// Carries out the commits of a job.
-pub trait EpochCommit {
+pub trait EpochCommit: OpenState {
     /// Whether a commit is due even without records: there was none yet, or none since
     /// records were found lost.
     fn has_news(&self) -> bool;
@@ -93,9 +94,9 @@ pub struct Folded {
     pub began: Instant,
     account: Account,
     sides: Sides,
-    closed: Vec<Closed>,
+    pub closed: Vec<Closed>,
     /// The workers' partial states, one list a worker.
-    changed: Vec<Vec<GroupTable>>,
+    pub changed: Vec<Vec<GroupTable>>,
 }
 
 /// What a commit did.

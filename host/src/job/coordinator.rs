@@ -18,7 +18,7 @@ use super::changes::TopicChanges;
 use super::commit::{EpochCommit, Folded};
 use super::control::{Progress, StopHandle};
 use super::partitions::Partitions;
-use super::swap::{Prepared, Trial, Watch};
+use super::swap::{Prepared, Seat, Trial, Watch};
 use super::worker::{Command, CutReport, Errand, Occasion, Report, Shared, Turn};
 use super::{Event, now_ms};
 use crate::config::Trigger;
@@ -46,6 +46,8 @@ pub struct Coordinator<'a> {
     pub swap: Option<Box<Prepared>>,
     /// On probation.
     pub trial: Option<Trial>,
+    /// Beside the stream.
+    pub shadow: Seat,
 }
 
 /// What the loop remembers between triggers.
@@ -102,6 +104,7 @@ impl Coordinator<'_> {
                 self.judge(trial, reports)?;
                 continue;
             }
+            self.shadow.at_cut(&reports);
             let now_ms = now_ms();
             self.note_positions(&reports, now_ms);
             let revision = self.topic.at_cut(&mut self.partitions)?;
@@ -127,12 +130,17 @@ impl Coordinator<'_> {
                     let (pause, from) = (self.pulse.watch.last(), self.partitions.marks());
                     self.trial = Some(Trial::begin(*swap, pause, from, &self.epoch, epoch_before));
                 }
-                (Cut::Trigger, None) => self.resume(&revision.assignments, |_| None)?,
+                (Cut::Trigger, None) => {
+                    let turns = self.shadow.turns();
+                    self.resume(&revision.assignments, turns)?;
+                }
             }
             if is_worth_it {
                 let folded = self.commits.fold(&finished, partials(reports), &clocks)?;
+                self.shadow.note_fold(&finished, &clocks, &folded, self.commits);
                 self.commit(&finished, folded, &clocks)?;
             }
+            self.shadow.begin(self.commits);
             if let Some(trial) = &mut self.trial
                 && let Some(replacement) = trial.take_replacement()
             {
@@ -269,6 +277,10 @@ impl Coordinator<'_> {
                 self.swap = Some(swap);
                 return Ok(true);
             }
+            Event::Shadow(order) => {
+                self.shadow.take(order);
+                return Ok(true);
+            }
             Event::Worker(worker, report) => (worker, report),
         };
         match report {
@@ -286,6 +298,7 @@ impl Coordinator<'_> {
             Report::Cut(_) => bail!("worker {worker} handed over without being asked"),
             Report::Has(occasion) => Ok(match occasion {
                 Occasion::TriedEnough => self.trial.is_some(),
+                Occasion::ShadowedEnough => true,
                 Occasion::Records => self.trigger == Trigger::Continuous && self.trial.is_none(),
                 Occasion::FullSides => {
                     self.pulse.held_back = true;
@@ -324,6 +337,7 @@ impl Coordinator<'_> {
                 }
                 Event::Swap(swap) if self.swap.is_none() && self.trial.is_none() => self.swap = Some(swap),
                 Event::Swap(swap) => swap.reply.refused("another swap is under way"),
+                Event::Shadow(order) => self.shadow.take(order),
                 Event::Worker(..) | Event::StopAsked | Event::TakenBack => {}
             }
         }

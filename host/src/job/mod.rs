@@ -54,7 +54,7 @@ use coordinator::{Coordinator, Pulse};
 use feed::RecordFeed;
 use lookout::Seen;
 use open::Opened;
-use swap::{Prepared, Watcher};
+use swap::{Order, Prepared, Seat, Watcher};
 use worker::{Command, Report, Worker};
 
 /// How long an end waits for clients to part from brokers that may be away.
@@ -69,6 +69,7 @@ pub enum Event {
     Swap(Box<Prepared>),
     /// Of the swap that is waiting or on probation.
     TakenBack,
+    Shadow(Box<Order>),
 }
 
 /// Runs `spec` until it ends by itself or `stop` is asked; `on_commit` is told of each commit.
@@ -189,6 +190,7 @@ impl<F: RecordFeed + 'static, L: FileLayer + Send + 'static> Opened<'_, F, L> {
             pulse: Pulse::new(),
             swap: None,
             trial: None,
+            shadow: Seat::default(),
         };
         let outcome = coordinator.run();
         let running_ms = coordinator.pulse.running_ms();

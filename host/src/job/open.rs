@@ -322,6 +322,7 @@ fn workers<F>(
             events: events.clone(),
             epoch: Arc::clone(epoch),
             probation: None,
+            tap: None,
         };
         Ok((worker, sender))
     };

@@ -2,6 +2,7 @@
 //! plugin that merges partial states into them and finishes what is closed.
 
 mod rehearsal;
+mod scratch;
 mod so_far;
 
 use std::ops::Range;
@@ -20,6 +21,8 @@ pub use so_far::SoFar;
 use crate::plan::AggregatePlan;
 use crate::stages::{Renewable, STATE_BYTES_PER_CALL_MAX, empty_table, open_aggregator};
 
+pub use scratch::{FINISHED_KEY, GroupId};
+
 pub struct OpenWindows {
     pub name: String,
     pub state_version: u32,
@@ -32,6 +35,7 @@ pub struct OpenWindows {
 }
 
 /// What a commit emits of one aggregate.
+#[derive(Debug, Clone)]
 pub struct Closed {
     /// One an output directory, in the order of the paths.
     pub parts: Vec<ClosedPart>,
@@ -42,6 +46,7 @@ pub struct Closed {
 }
 
 /// The rows of one key, by rising window.
+#[derive(Debug, Clone)]
 pub struct ClosedPart {
     /// Below the output's root, such as `symbol=BTCUSDT`.
     pub path: String,
@@ -49,6 +54,7 @@ pub struct ClosedPart {
 }
 
 /// A group whose result was cut short.
+#[derive(Debug, Clone)]
 pub struct GroupNote {
     pub group: String,
     pub window_start_us: i64,
@@ -241,7 +247,7 @@ impl OpenWindows {
         let mut notes = Vec::new();
         for window in &windows {
             for range in chunk_ranges(self.table.states(), &window.slots, STATE_BYTES_PER_CALL_MAX) {
-                let rows = self.finish(context, window, range, &mut groups, &mut notes)?;
+                let rows = self.finish(context, window, range, true, &mut groups, &mut notes)?;
                 finished.push(rows);
             }
         }
@@ -255,6 +261,7 @@ impl OpenWindows {
         context: &Context,
         window: &WindowGroups,
         range: Range<usize>,
+        is_final: bool,
         groups: &mut Vec<Group>,
         notes: &mut Vec<GroupNote>,
     ) -> anyhow::Result<RecordBatch> {
@@ -265,7 +272,7 @@ impl OpenWindows {
         let ends = vec![window.end_us; count];
         let finished = self
             .aggregator
-            .call(|aggregator| aggregator.finish(context, &states, &keys, &starts, &ends, true))?;
+            .call(|aggregator| aggregator.finish(context, &states, &keys, &starts, &ends, is_final))?;
         let first = groups.len();
         for row in 0..count {
             groups.push(Group { path: path_of(&keys, row)?, start_us: window.start_us, row: first + row });

@@ -9,6 +9,7 @@ mod recomputed;
 mod recomputes;
 mod replays;
 mod resets;
+mod shadow;
 mod swaps;
 
 use std::path::Path;

@@ -15,7 +15,7 @@ use speed_layer_store::fail_point;
 use super::Event;
 use super::budget::Budget;
 use super::feed::RecordFeed;
-use super::swap::Probation;
+use super::swap::{Probation, Tap};
 use crate::config::PoisonSpec;
 use crate::stages::{Chain, EpochContext, Partial};
 
@@ -54,6 +54,8 @@ pub enum Turn {
     Promote,
     /// Go back to the stages before, and take the batches since through those.
     Revert,
+    /// Hand batches on to other stages beside the stream.
+    Shadow(Tap),
 }
 
 /// What a worker says.
@@ -81,10 +83,13 @@ pub enum Occasion {
     ReachedEnd,
     /// The stages on probation have taken enough batches.
     TriedEnough,
+    /// The stages beside the stream have taken enough batches.
+    ShadowedEnough,
 }
 
 #[derive(Debug)]
 pub struct CutReport {
+    pub worker: usize,
     pub partial: Partial,
     pub positions: Vec<Position>,
 }
@@ -112,6 +117,7 @@ pub struct Worker<F> {
     pub events: Sender<Event>,
     pub epoch: Arc<EpochContext>,
     pub probation: Option<Probation>,
+    pub tap: Option<Tap>,
 }
 
 impl<F: RecordFeed> Worker<F> {
@@ -156,6 +162,11 @@ impl<F: RecordFeed> Worker<F> {
             self.rest();
             return Ok(Some(Occasion::TriedEnough));
         }
+        self.tap.take_if(|tap| tap.is_over());
+        if self.tap.as_ref().is_some_and(Tap::is_full) {
+            self.rest();
+            return Ok(None);
+        }
         if self.shared.is_bounded && self.feed.is_at_end() {
             self.rest();
             return Ok(Some(Occasion::ReachedEnd));
@@ -176,8 +187,12 @@ impl<F: RecordFeed> Worker<F> {
         }
         fail_point("source.after_poll");
         self.shared.records_in.fetch_add(outcome.records as u64, Ordering::Relaxed);
-        let outcome = self.chain.process(&self.epoch, records).with_context(|| self.batch_name(records));
-        let Some(probation) = &mut self.probation else { return outcome.map(|()| Some(Occasion::Records)) };
+        let outcome = match &self.tap {
+            Some(tap) => tap.process(&mut self.chain, &self.epoch, records),
+            None => self.chain.process(&self.epoch, records),
+        };
+        let outcome = outcome.with_context(|| self.batch_name(records));
+        let Some(probation) = &mut self.probation else { return outcome.map(|()| Some(self.taken())) };
         fail_point("swap.tried");
         probation.keep(records);
         if let Err(error) = outcome {
@@ -186,6 +201,14 @@ impl<F: RecordFeed> Worker<F> {
             return Ok(None);
         }
         Ok(Some(if probation.has_enough() { Occasion::TriedEnough } else { Occasion::Records }))
+    }
+
+    /// What a batch may call for outside a probation.
+    fn taken(&self) -> Occasion {
+        match &self.tap {
+            Some(tap) if tap.has_enough() => Occasion::ShadowedEnough,
+            _ => Occasion::Records,
+        }
     }
 
     fn go_on(&mut self, epoch: Arc<EpochContext>, errand: Errand) -> anyhow::Result<()> {
@@ -198,6 +221,7 @@ impl<F: RecordFeed> Worker<F> {
                 self.chain.isolate(self.shared.poison);
                 self.chain.rehearse(std::iter::repeat(false));
             }
+            Some(Turn::Shadow(tap)) => self.tap = Some(tap),
             Some(Turn::Swap(chain)) => {
                 self.probation = Some(Probation::of(std::mem::replace(&mut self.chain, *chain)));
             }
@@ -223,7 +247,9 @@ impl<F: RecordFeed> Worker<F> {
     /// Gives the partial results away and waits for the next epoch; false when there is none.
     fn hand_over(&mut self) -> anyhow::Result<bool> {
         fail_point("cut.before_hand_over");
-        let report = CutReport { partial: self.chain.cut(), positions: self.feed.positions() };
+        self.tap.iter().for_each(Tap::cut);
+        let (partial, positions) = (self.chain.cut(), self.feed.positions());
+        let report = CutReport { worker: self.index, partial, positions };
         self.say(Report::Cut(Box::new(report)));
         while let Ok(command) = self.commands.recv() {
             if let Command::Resume(epoch, errand) = command {

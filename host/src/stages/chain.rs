@@ -19,6 +19,7 @@ use super::frame::Frame;
 use super::isolate::Isolation;
 use super::reject::set_aside;
 use super::retry::Renewable;
+use super::seen::{Seen, aside, offered};
 use super::sides::{Culprit, Sides};
 use crate::config::PoisonSpec;
 use crate::plan::{ParsePlan, Plan, TransformPlan};
@@ -34,6 +35,8 @@ pub struct Chain {
     account: Account,
     sides: Sides,
     isolation: Isolation,
+    /// The rows that the aggregates were offered, where somebody asks.
+    shown: Option<Vec<RecordBatch>>,
 }
 
 impl std::fmt::Debug for Chain {
@@ -82,6 +85,7 @@ impl Chain {
             account: account_of(plan),
             sides: Sides::default(),
             isolation: Isolation::default(),
+            shown: None,
             plan: Arc::clone(plan),
         })
     }
@@ -107,6 +111,34 @@ impl Chain {
         self.take(epoch, records)?;
         self.isolation.end_batch();
         Ok(())
+    }
+
+    /// As [`Self::process`], and says what became of the batch; the rows that the
+    /// aggregates were offered only `with_rows`.
+    ///
+    /// # Errors
+    /// As [`Self::process`].
+    pub fn process_seen(
+        &mut self,
+        epoch: &EpochContext,
+        records: &Records,
+        with_rows: bool,
+    ) -> anyhow::Result<Seen> {
+        let before = self.sides.len();
+        self.shown = with_rows.then(Vec::new);
+        let outcome = self.process(epoch, records);
+        let shown = self.shown.take().unwrap_or_default();
+        outcome?;
+        let offered = match shown.first() {
+            Some(first) => Some(arrow_select::concat::concat_batches(first.schema_ref(), &shown)?),
+            None => None,
+        };
+        Ok(Seen { offered, aside: aside(self.sides.since(before))? })
+    }
+
+    /// Drops the rows that were set aside: nobody will write them.
+    pub fn forget_sides(&mut self) {
+        self.sides = Sides::default();
     }
 
     /// Records that the parser fails on are tried in halves.
@@ -144,6 +176,10 @@ impl Chain {
 
     fn fold(&mut self, epoch: &EpochContext, frame: &Frame<'_>) -> anyhow::Result<()> {
         self.account.rows_offered += frame.rows as u64;
+        if let Some(shown) = &mut self.shown {
+            let schema = self.plan.transforms.last().map_or(&self.plan.parse.schema, |last| &last.schema);
+            shown.push(offered(frame, schema)?);
+        }
         for (index, fold) in self.folds.iter_mut().enumerate() {
             let account = self.account.aggregate(fold.name());
             fold.fold(epoch, index, frame, account, &mut self.sides, &mut self.isolation)?;

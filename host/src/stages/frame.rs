@@ -99,9 +99,7 @@ impl<'a> Frame<'a> {
             }
             Need::Partition => Arc::new(Int32Array::from(self.per_row(&self.records.partitions))),
             Need::Offset => Arc::new(Int64Array::from(self.offsets())),
-            Need::Ordinal => {
-                Arc::new(Int32Array::from(self.ordinal.clone().unwrap_or_else(|| vec![0; self.rows])))
-            }
+            Need::Ordinal => Arc::new(Int32Array::from(self.ordinals())),
             Need::KafkaTimestamp => Arc::new(self.kafka_timestamps()),
         })
     }
@@ -124,6 +122,11 @@ impl<'a> Frame<'a> {
     /// The offset of each row.
     pub fn offsets(&self) -> Vec<i64> {
         self.per_row(&self.records.offsets)
+    }
+
+    /// The place of each row in its record.
+    pub fn ordinals(&self) -> Vec<i32> {
+        self.ordinal.clone().unwrap_or_else(|| vec![0; self.rows])
     }
 
     fn per_row<T: Copy>(&self, per_record: &[T]) -> Vec<T> {

@@ -81,6 +81,15 @@ impl Sides {
         self.bytes
     }
 
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The rows that were set aside after the first `before`.
+    pub fn since(&self, before: usize) -> &[SideRow] {
+        &self.rows[before..]
+    }
+
     /// Adds another worker's.
     pub fn append(&mut self, mut other: Self) {
         self.rows.append(&mut other.rows);

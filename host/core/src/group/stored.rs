@@ -119,7 +119,8 @@ impl GroupTable {
         Ok(StoredGroups { groups: self.batch(&rows)?, offsets: self.offsets_of(starts.into_iter()) })
     }
 
-    fn slot_of(&self, start_us: i64, key: &KeyBytes) -> Option<u32> {
+    /// Where the state of a group is, if the group is open.
+    pub fn slot_of(&self, start_us: i64, key: &KeyBytes) -> Option<u32> {
         let place = self.places.get(&start_us)?;
         self.windows[*place as usize].find(key.as_bytes()).map(|entry| entry.slot)
     }

@@ -11,6 +11,7 @@ mod prepare;
 mod probation;
 mod rebuild;
 mod refusal;
+mod shadow;
 mod swapper;
 mod under_way;
 mod watch;
@@ -37,7 +38,8 @@ pub use pause::{Pause, Watch};
 pub use prepare::Request;
 pub use probation::Probation;
 pub use rebuild::{OfKafka, Rebuild, Topic, check_groups};
-pub use swapper::{Report, Swapper};
+pub use shadow::{OpenState, Order, Promote, Seat, ShadowReport, Shadowing, Tap};
+pub use swapper::{Report, Swapper, Told};
 pub use under_way::{Busy, Gate, TakenBack};
 pub use watch::Watcher;
 pub use windows::Windows;
@@ -98,6 +100,10 @@ pub enum Outcome {
     RolledBack { why: String },
     /// Nothing was tried.
     Refused { why: String },
+    /// It ran beside the stream and has not changed anything.
+    Shadowed { shadow: Box<ShadowReport> },
+    /// It failed beside the stream, which goes on as if nothing had been.
+    ShadowFailed { why: String },
 }
 
 /// Where the outcome is waited for.

@@ -12,6 +12,7 @@ use speed_layer_plugin::{Plugin, PluginId};
 
 use super::output::moved_aggregate;
 use super::refusal::{self, Obstacles};
+use super::shadow::Shadowing;
 use super::windows::{Windows, check_reset};
 
 use crate::config::JobSpec;
@@ -31,6 +32,8 @@ pub struct Request {
     pub output: Option<PathBuf>,
     /// How it was asked for, to be repeated with another flag.
     pub command: String,
+    /// Runs it beside the stream first.
+    pub shadow: Option<Shadowing>,
 }
 
 /// What a swap changes, for whoever asked.

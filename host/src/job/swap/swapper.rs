@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use crossbeam_channel::{Sender, bounded};
 use serde::Serialize;
 use speed_layer_core::clock::ClockBounds;
@@ -14,9 +14,10 @@ use tracing::{info, warn};
 
 use super::history::{read_history, remember};
 use super::prepare::{Named, Opened, Request, SwapPlan, prepare};
+use super::shadow::{self, ShadowProgress, Shadowing};
 use super::under_way::{Gate, Pass};
 use super::{Outcome, Prepared, Rebuild, Reply, Topic, Windows, output};
-use crate::config::JobSpec;
+use crate::config::{JobSpec, Trigger};
 use crate::job::Event;
 use crate::plan::{Plan, StageName};
 
@@ -59,8 +60,18 @@ struct Opening {
     rebuild: Option<Box<Rebuild>>,
 }
 
-/// Hears what a swap changes before it is made.
-pub type Tell<'a> = &'a mut dyn FnMut(&SwapPlan) -> anyhow::Result<()>;
+/// What whoever asked hears before the end.
+#[derive(Debug)]
+pub enum Told<'a> {
+    /// What the swap changes.
+    Plan(&'a SwapPlan),
+    Shadowing(ShadowProgress),
+    /// The swap goes on after this.
+    Shadowed(&'a Report),
+}
+
+/// Hears of a swap while it is made.
+pub type Tell<'a> = &'a mut dyn FnMut(Told<'_>) -> anyhow::Result<()>;
 
 impl Swapper {
     /// Makes a swap, or with `dry_run` only tells what it would change; `tell` hears that
@@ -79,20 +90,35 @@ impl Swapper {
     ) -> anyhow::Result<Option<Report>> {
         let request = Request { stage: named(&request.stage, &self.running())?, ..request.clone() };
         if dry_run {
-            tell(&self.open(&request, name, component)?.opened.swap)?;
+            tell(Told::Plan(&self.open(&request, name, component)?.opened.swap))?;
             return Ok(None);
         }
+        ensure!(
+            request.shadow.is_none() || self.spec.trigger != Trigger::Once,
+            "the trigger `once` makes one commit of everything, and a run beside the stream takes several"
+        );
+        ensure!(
+            request.shadow.is_none() || request.windows == Windows::TakeOver,
+            "a run beside the stream compares windows that are taken over, not those that are made anew or given up"
+        );
         let id = PluginId { name: name.to_owned(), digest: Digest::of(component) };
         let pass = self.gate.enter(&request.stage, id, asked_by)?;
-        let opening = self.open(&request, name, component)?;
+        let mut opening = self.open(&request, name, component)?;
         fail_point("swap.opened");
-        tell(&opening.opened.swap)?;
+        tell(Told::Plan(&opening.opened.swap))?;
+        if let Some(shadowing) = request.shadow {
+            let report = self.shadow(opening.opened, &request.stage, shadowing, &pass, asked_by, tell);
+            if !matches!(&report.outcome, Outcome::Shadowed { shadow } if shadowing.promotes(shadow)) {
+                pass.end(&report);
+                return Ok(Some(report));
+            }
+            tell(Told::Shadowed(&report))?;
+            opening = self.open(&request, name, component)?;
+        }
         self.kept.keep_component(component)?;
         fail_point("swap.kept");
         let report = self.cut_over(opening, &pass, asked_by)?;
-        if let Err(error) = remember(&self.history, &report) {
-            warn!("a swap is missing in the history: {error:#}");
-        }
+        self.remember(&report);
         pass.end(&report);
         Ok(Some(report))
     }
@@ -121,8 +147,11 @@ impl Swapper {
             match &report.outcome {
                 Outcome::TakenBack { .. } => return Ok(Some(report)),
                 Outcome::Swapped { .. } => {}
-                Outcome::RolledBack { why } | Outcome::Refused { why } => {
+                Outcome::RolledBack { why } | Outcome::Refused { why } | Outcome::ShadowFailed { why } => {
                     bail!("the swap under way had failed, so there was nothing to take back: {why}")
+                }
+                Outcome::Shadowed { .. } => {
+                    bail!("the run beside the stream had ended, so there was nothing to take back")
                 }
             }
         }
@@ -164,10 +193,39 @@ impl Swapper {
             *self.lock() = plan;
             self.keep_layout(layout);
         }
-        let at = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
-        let report = Report { at, asked_by: asked_by.to_owned(), swap, outcome };
-        info!(stage = %report.swap.stage, to = %report.swap.to.digest, outcome = ?report.outcome, "swap");
-        Ok(report)
+        Ok(report(asked_by, swap, outcome))
+    }
+
+    /// Runs what was opened beside the stream; the history has a line of it.
+    fn shadow(
+        &self,
+        opened: Opened,
+        stage: &StageName,
+        shadowing: Shadowing,
+        pass: &Pass<'_>,
+        asked_by: &str,
+        tell: Tell<'_>,
+    ) -> Report {
+        let swap = opened.swap.clone();
+        let mut tell = |progress| match pass.taken_back.by() {
+            Some(by) => bail!("it was taken back by {by}"),
+            None => tell(Told::Shadowing(progress)).context("whoever asked for it has gone"),
+        };
+        let ended = shadow::run(&self.running(), opened, stage, shadowing, &self.events, &mut tell);
+        let outcome = match (ended, pass.taken_back.by()) {
+            (Ok(report), _) => Outcome::Shadowed { shadow: Box::new(report) },
+            (Err(_), Some(by)) => Outcome::TakenBack { by: by.to_owned() },
+            (Err(error), None) => Outcome::ShadowFailed { why: format!("{error:#}") },
+        };
+        let report = report(asked_by, swap, outcome);
+        self.remember(&report);
+        report
+    }
+
+    fn remember(&self, report: &Report) {
+        if let Err(error) = remember(&self.history, report) {
+            warn!("a swap is missing in the history: {error:#}");
+        }
     }
 
     /// The plugin that served a stage before the present one.
@@ -209,6 +267,14 @@ impl Swapper {
             *self.layout.lock().unwrap_or_else(PoisonError::into_inner) = layout;
         }
     }
+}
+
+/// What became of a swap, told in the log.
+fn report(asked_by: &str, swap: SwapPlan, outcome: Outcome) -> Report {
+    let at = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    let report = Report { at, asked_by: asked_by.to_owned(), swap, outcome };
+    info!(stage = %report.swap.stage, to = %report.swap.to.digest, outcome = ?report.outcome, "swap");
+    report
 }
 
 /// The stage meant: a bare `aggregate` is the only one.

@@ -13,7 +13,7 @@ use speed_layer_plugin::Digest;
 use tracing::{debug, info, warn};
 
 use super::component::{FileState, read_component};
-use super::{Busy, Outcome, Report, Request, Swapper, Windows};
+use super::{Busy, Outcome, Report, Request, Swapper, Told, Windows};
 use crate::config::JobSpec;
 use crate::plan::StageName;
 
@@ -112,10 +112,12 @@ impl Watched {
             windows: Windows::TakeOver,
             output: None,
             command: self.command(&swapper.spec),
+            shadow: None,
         };
         let name = self.path.file_stem().unwrap_or_default().to_string_lossy();
         let path = self.path.display();
-        swapper.swap(&request, &name, &component, ASKED_BY, false, &mut |plan| {
+        swapper.swap(&request, &name, &component, ASKED_BY, false, &mut |told| {
+            let Told::Plan(plan) = told else { return Ok(()) };
             info!(
                 "{path} has changed: {} is to go to sha256:{} ({:?})",
                 plan.stage, plan.to.digest, plan.change
@@ -132,7 +134,8 @@ fn tell(path: &Path, report: &Report) {
             info!("{path} serves {stage} from now on; the stream stood for {pause_ms:.1} ms");
         }
         Outcome::TakenBack { by } => warn!("{path} was taken back by {by}, {stage} stays as it is"),
-        Outcome::RolledBack { why } | Outcome::Refused { why } => {
+        Outcome::Shadowed { .. } => {}
+        Outcome::RolledBack { why } | Outcome::Refused { why } | Outcome::ShadowFailed { why } => {
             warn!("{path} has changed and is not taken, {stage} stays as it is: {why}");
         }
     }

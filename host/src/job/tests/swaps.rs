@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::thread;
 
 use super::memory::{self, MemoryTopic, Tick};
-use super::recomputed::{published, recompute};
+use super::recomputed::{Table, published, recompute};
 use super::{DAY_MS, START_MS, open, spec};
 use crate::config::JobSpec;
 use crate::job::StopHandle;
-use crate::job::swap::{Outcome, Request, Swapper, Windows};
+use crate::job::swap::{Outcome, Request, Shadowing, Swapper, Windows};
 use crate::plan::StageName;
 
 /// The same component under another digest: with a custom section at its end.
@@ -24,6 +24,17 @@ pub fn plugin(spec: &JobSpec, name: &str) -> Vec<u8> {
     std::fs::read(spec.parse.plugin.with_file_name(format!("{name}.wasm"))).unwrap()
 }
 
+pub fn request(stage: &StageName, shadow: Option<Shadowing>) -> Request {
+    Request {
+        stage: stage.clone(),
+        allow_downgrade: false,
+        windows: Windows::TakeOver,
+        output: None,
+        command: "host swap".to_owned(),
+        shadow,
+    }
+}
+
 pub fn swap(swapper: &Swapper, stage: &StageName, component: &[u8]) -> anyhow::Result<Outcome> {
     swap_with(swapper, stage, component, Windows::TakeOver, &mut || {})
 }
@@ -35,13 +46,7 @@ pub fn swap_with(
     windows: Windows,
     prepared: &mut dyn FnMut(),
 ) -> anyhow::Result<Outcome> {
-    let request = Request {
-        stage: stage.clone(),
-        allow_downgrade: false,
-        windows,
-        output: None,
-        command: "host swap".to_owned(),
-    };
+    let request = Request { windows, ..request(stage, None) };
     let report = swapper.swap(&request, "new", component, "a test", false, &mut |_| {
         prepared();
         Ok(())
@@ -51,8 +56,22 @@ pub fn swap_with(
 
 /// Runs a job over `ticks` while `meddle` does as it likes, and compares.
 fn check(ticks: &[Tick], cap: u64, workers: usize, meddle: impl FnOnce(&JobSpec, &Swapper) + Send) {
+    let (found, expected) = run(ticks, cap, workers, |_| {}, meddle);
+    assert_eq!(found, expected);
+}
+
+/// As [`check`], over a job that is another in something; the rows found and those of a job
+/// that nobody meddled with.
+pub fn run(
+    ticks: &[Tick],
+    cap: u64,
+    workers: usize,
+    adapt: impl FnOnce(&mut JobSpec),
+    meddle: impl FnOnce(&JobSpec, &Swapper) + Send,
+) -> (Table, Table) {
     let folder = tempfile::tempdir().unwrap();
-    let spec = spec(folder.path(), Some(cap));
+    let mut spec = spec(folder.path(), Some(cap));
+    adapt(&mut spec);
     let mut topic = MemoryTopic::new(4);
     topic.append(ticks);
     let opened = open(&spec, &topic, workers);
@@ -63,11 +82,10 @@ fn check(ticks: &[Tick], cap: u64, workers: usize, meddle: impl FnOnce(&JobSpec,
     });
     summary.account.check().unwrap();
     assert_eq!(summary.account.records_in, ticks.len() as u64);
-    let expected = recompute(ticks, &topic, DAY_MS, 3_600_000);
-    assert_eq!(published(&spec.aggregates[0].output), expected);
+    (published(&spec.aggregates[0].output), recompute(ticks, &topic, DAY_MS, 3_600_000))
 }
 
-fn ticks(count: usize) -> Vec<Tick> {
+pub fn ticks(count: usize) -> Vec<Tick> {
     memory::jittered_ticks(13, count, 20, 6 * DAY_MS, START_MS)
 }
 

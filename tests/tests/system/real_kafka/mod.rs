@@ -17,6 +17,7 @@ mod recomputes;
 mod refusals;
 mod restarts;
 mod results;
+mod shadow;
 mod sided;
 mod swap_windows;
 mod swaps;

@@ -108,7 +108,7 @@ impl Half {
     }
 
     /// As [`Self::check_rows`], but for columns that only later files have.
-    fn check_rows_but(self, new: &[&str]) {
+    pub fn check_rows_but(self, new: &[&str]) {
         let (rest, records) = self.end();
         let expected = closed(ohlcv(&records, DAY_MS, "daily"), DAY_MS, watermark_ms(&records, HOUR_MS));
         let mut found = rest.table();
