@@ -250,7 +250,14 @@ pub fn history(
         from: from.to_vec(),
     };
     let is_same = |last: &PluginUse| last.digest == present.digest && last.config == present.config;
-    if !before.last().is_some_and(is_same) {
+    // The same again, from further back: windows that others began were made anew by it.
+    let reaches_back = |last: &PluginUse| {
+        let is_before = |mark: &OffsetMark, known: &OffsetMark| {
+            (&mark.topic, mark.partition) == (&known.topic, known.partition) && mark.offset < known.offset
+        };
+        from.iter().any(|mark| last.from.iter().any(|known| is_before(mark, known)))
+    };
+    if !before.last().is_some_and(|last| is_same(last) && !reaches_back(last)) {
         before.push(present);
     }
     before.split_off(before.len().saturating_sub(USES_MAX))

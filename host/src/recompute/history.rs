@@ -79,6 +79,7 @@ impl<'a> Line<'a> {
             }
             match uses.last_mut() {
                 Some((last, of)) if is_before(&from, last) => *of = used,
+                Some((last, of)) if is_same(of, used) => *last = lower(last, &from),
                 _ => uses.push((from, used)),
             }
         }
@@ -112,6 +113,14 @@ fn clamped(marks: &[OffsetMark], stretch: &Stretch) -> Cut {
         (partition, mark.map_or(range.start, |mark| mark.offset.clamp(range.start, range.end)))
     };
     stretch.ranges.iter().map(inside).collect()
+}
+
+fn is_same(one: &PluginUse, other: &PluginUse) -> bool {
+    one.digest == other.digest && one.config == other.config
+}
+
+fn lower(one: &Cut, other: &Cut) -> Cut {
+    one.iter().zip(other).map(|((partition, one), (_, other))| (*partition, *one.min(other))).collect()
 }
 
 fn is_before(one: &Cut, other: &Cut) -> bool {
@@ -190,6 +199,8 @@ mod tests {
         check(&[stage("a", &plugins)], &[([10, 11, 5, 6], "1"), ([11, 20, 6, 9], "3")]);
         let plugins = [used(1, &[0, 0]), used(2, &[15, 7]), used(3, &[9, 5])];
         check(&[stage("a", &plugins)], &[([10, 20, 5, 9], "3")]);
+        let same = [used(1, &[0, 0]), used(2, &[15, 6]), used(2, &[11, 8])];
+        check(&[stage("a", &same)], &[([10, 11, 5, 6], "1"), ([11, 20, 6, 9], "2")]);
     }
 
     #[test]

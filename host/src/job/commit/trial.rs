@@ -142,6 +142,7 @@ impl<S: CommitStore> Commits<S> {
         let row_plugins: Vec<PluginUse> = self.row_plugins().collect();
         let mut partials = Vec::new();
         let mut next = Vec::new();
+        let all_anew = windows.iter().all(|windows| *windows == Windows::Rebuild);
         let pairs = self.aggregates.iter_mut().zip(aggregates).zip(plan.aggregates.iter().zip(windows));
         for (index, ((before, mut open), (plan, windows))) in pairs.enumerate() {
             match windows {
@@ -155,7 +156,7 @@ impl<S: CommitStore> Commits<S> {
             let served_from = if windows == Windows::Rebuild { &anew.from } else { &from };
             next.push(succeed(before, open, plan, served_from));
         }
-        let rows_from = if anew.open.is_empty() || anew.has_same_rows { &from } else { &anew.from };
+        let rows_from = if all_anew { &anew.from } else { &from };
         let stages = stored::next_histories(&plan, &self.stages, rows_from);
         self.before = Some(Before {
             aggregates: std::mem::replace(&mut self.aggregates, next),

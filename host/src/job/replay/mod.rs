@@ -5,7 +5,7 @@
 //! Three steps, each usable alone:
 //!
 //! 1. [`Stretch`]: which offsets of which partitions, `[lowest, cut)`, and whether the
-//!    brokers still have them all ([`ReplayError`] if not). That of a job's open windows is
+//!    brokers still have them all ([`stretch::ReplayError`] if not). That of a job's open windows is
 //!    `Stretch::of_windows(topic, open.window_offsets(), cut)`.
 //! 2. [`read`]: gives out every record of a stretch, over a consumer of its own
 //!    ([`KafkaTopic`]) that belongs to no group and commits nothing.
@@ -37,13 +37,13 @@
 
 mod refold;
 mod refused;
-mod stretch;
+pub mod stretch;
 mod topic;
 
 pub use refold::{Judge, Refold};
 pub use refused::Refused;
 pub use speed_layer_core::choice::{Choice, OffsetRanges};
-pub use stretch::{ReplayError, Stretch};
+pub use stretch::Stretch;
 pub use topic::{KafkaTopic, RereadTopic, read};
 
 // What those outside a running job need to begin.

@@ -15,7 +15,7 @@ use crate::job::replay::{Stretch, read};
 use crate::job::swap::{Outcome, Topic, Windows};
 
 /// The topic in memory, read a second time, with what has become of it.
-struct Again {
+pub struct Again {
     topic: MemoryTopic,
     log_start: i64,
     /// Where it is there, only the thread that reads first can read at all.
@@ -23,7 +23,7 @@ struct Again {
 }
 
 impl Again {
-    fn whole(topic: MemoryTopic) -> Self {
+    pub fn whole(topic: MemoryTopic) -> Self {
         Self { topic, log_start: 0, reader: None }
     }
 }

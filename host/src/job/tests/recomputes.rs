@@ -4,19 +4,19 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
 
 use serde_json::{Value, json};
 use speed_layer_store::PublishedFile;
 use speed_layer_store::published::parquet_files;
 
 use super::memory::{self, MemoryTopic, Tick};
-use super::swaps::{plugin, swap};
+use super::rebuilds::Again;
+use super::resets::run_with_swap_of;
+use super::swaps::{plugin, variant};
 use super::{DAY_MS, START_MS, open, run, spec};
 use crate::config::JobSpec;
-use crate::job::StopHandle;
 use crate::job::replay::{runtime, store};
-use crate::job::swap::Outcome;
+use crate::job::swap::{Outcome, Windows};
 use crate::plan::StageName;
 use crate::recompute::backtest::{BacktestReport, backtest};
 use crate::recompute::components::Components;
@@ -73,21 +73,16 @@ fn a_file_made_again_is_the_same_however_the_records_were_cut_and_dealt() {
     }
 }
 
-/// Swaps while the job runs; gives the folder, the job and its topic.
-fn swapped(stage: &StageName, name: &str) -> (tempfile::TempDir, JobSpec, MemoryTopic) {
+/// A job over four partitions whose stage is swapped between two commits; with its folder and topic.
+fn swapped(stage: &StageName, name: &str, windows: Windows) -> (tempfile::TempDir, JobSpec, MemoryTopic) {
     let folder = tempfile::tempdir().unwrap();
     let spec = spec(folder.path(), Some(1_000));
-    let topic = topic_of(&ticks(200_000), 4);
-    let opened = open(&spec, &topic, 2);
-    let swapper = Arc::clone(&opened.swapper);
-    let component = [plugin(&spec, name), vec![0, 4, 1, b'x', b'y', b'z']].concat();
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            let outcome = swap(&swapper, stage, &component).unwrap();
-            assert!(matches!(outcome, Outcome::Swapped { .. }), "{outcome:?}");
-        });
-        opened.run(&StopHandle::default(), &mut |_| {}).unwrap();
-    });
+    let topic = topic_of(&ticks(100_000), 4);
+    let mut opened = open(&spec, &topic, 2);
+    Arc::get_mut(&mut opened.swapper).unwrap().topic = Arc::new(Again::whole(topic.clone()));
+    let component = variant(&plugin(&spec, name), "another");
+    let (_, outcome) = run_with_swap_of(stage, &component, opened, windows);
+    assert!(matches!(outcome, Ok(Outcome::Swapped { .. })), "{outcome:?}");
     (folder, spec, topic)
 }
 
@@ -98,9 +93,19 @@ fn a_file_that_several_plugins_made_in_turn_is_made_again_by_the_same_ones() {
         (StageName::Transform(0), "ticker_time"),
         (StageName::Parse, "ticker_json"),
     ] {
-        let (_folder, spec, topic) = swapped(&stage, name);
+        let (_folder, spec, topic) = swapped(&stage, name, Windows::TakeOver);
         let turns = check(&spec, &topic);
         assert!(turns.contains(&2), "{stage}: {turns:?}");
+    }
+}
+
+#[test]
+fn a_file_whose_windows_a_swap_made_anew_is_made_again_by_the_new_plugin_alone() {
+    for (stage, name) in [(StageName::Aggregate("daily".into()), "ohlcv"), (StageName::Parse, "ticker_json")]
+    {
+        let (_folder, spec, topic) = swapped(&stage, name, Windows::Rebuild);
+        let turns = check(&spec, &topic);
+        assert!(turns.iter().all(|turns| *turns == 1), "{stage}: {turns:?}");
     }
 }
 

@@ -17,9 +17,8 @@ use super::{DAY_MS, START_MS, run, spec};
 use crate::config::JobSpec;
 use crate::job::commit::clock_bounds;
 use crate::job::open::store;
-use crate::job::replay::{
-    Choice, Judge, OpenWindows, Refold, Refused, ReplayError, RereadTopic, Stretch, read,
-};
+use crate::job::replay::stretch::ReplayError;
+use crate::job::replay::{Choice, Judge, OpenWindows, Refold, Refused, RereadTopic, Stretch, read};
 use crate::job::stored;
 use crate::plan::Plan;
 use crate::stages::{AggregateClock, EpochContext};

@@ -31,16 +31,24 @@ pub fn run_with_swap(
     opened: Opened<'_, MemoryFeed>,
     windows: Windows,
 ) -> (Summary, anyhow::Result<Outcome>) {
-    let swapper = Arc::clone(&opened.swapper);
     let daily = StageName::Aggregate("daily".into());
-    let component = variant(&plugin(spec, "ohlcv"), "another");
+    run_with_swap_of(&daily, &variant(&plugin(spec, "ohlcv"), "another"), opened, windows)
+}
+
+/// The same for any stage.
+pub fn run_with_swap_of(
+    stage: &StageName,
+    component: &[u8],
+    opened: Opened<'_, MemoryFeed>,
+    windows: Windows,
+) -> (Summary, anyhow::Result<Outcome>) {
+    let swapper = Arc::clone(&opened.swapper);
     let (begun, has_begun) = bounded(1);
     let (prepared, is_prepared) = bounded(2);
     thread::scope(|scope| {
         let swap = scope.spawn(|| {
             has_begun.recv().unwrap();
-            let swapped =
-                swap_with(&swapper, &daily, &component, windows, &mut || prepared.send(()).unwrap());
+            let swapped = swap_with(&swapper, stage, component, windows, &mut || prepared.send(()).unwrap());
             // One that was refused is not waited for either.
             prepared.send(()).unwrap();
             swapped
