@@ -147,11 +147,14 @@ fn another_plugin_writes_into_another_folder_from_the_next_window_on_also_after_
     let moved =
         |job: &Job| job.checkpoint()["aggregates"][0]["moved_output"]["to"].as_str().map(String::from);
     assert_eq!(moved(&job), Some(output.clone()));
-    let job = job.set("--output", &output);
-    assert!(!job.run().expect("it runs").stderr.contains("moved"));
+    let job = job.set("--output", &output).set("--name", "daily");
+    let named = job.run().expect("it runs");
+    assert!(named.status.success() && !named.stderr.contains("moved"), "{}", named.told());
     let third = job.path("output/third").display().to_string();
     let job = job.set("--output", third);
-    assert!(job.run().expect("it runs").stderr.contains("a swap had moved it to"));
+    let elsewhere = job.run().expect("it runs");
+    assert!(elsewhere.stderr.contains("a swap had moved it to"), "{}", elsewhere.told());
+    assert!(elsewhere.status.success(), "{}", elsewhere.told());
 }
 
 /// Windows closed before a swap are in the folder that was, later ones in the new one.

@@ -29,7 +29,7 @@ fn refused() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         (AGGREGATE, patched(&ohlcv, "@0.1.0", "@9.1.0"), "version 9.1.0 of the plugin contract"),
         ("parse", patched(&parser, "quote_volume", "quote_volumX"), "quote_volume"),
         (AGGREGATE, plugin("vwap"), "output of aggregate daily would change"),
-        (AGGREGATE, up_to("refuse migrate"), "cannot go on with the open windows of aggregate daily"),
+        (AGGREGATE, up_to("refuse migrate"), "the state of the open windows of aggregate daily is version 1"),
         (AGGREGATE, up_to("trap describe"), "aggregate.describe"),
         (AGGREGATE, up_to("trap open"), "aggregate.open"),
         (AGGREGATE, up_to("trap migrate"), "aggregate.migrate"),
