@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::ErrorKind;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 
 use arrow_array::RecordBatch;
@@ -126,17 +127,23 @@ fn reader(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, FileErro
     if facts.is_dir() {
         return Err(io(path, ErrorKind::IsADirectory.into()));
     }
-    ParquetRecordBatchReaderBuilder::try_new(file)
+    caught(|| ParquetRecordBatchReaderBuilder::try_new(file))
         .map_err(|cause| FileError::NotParquet { path: path.to_owned(), cause })
 }
 
 fn rows(path: &Path, reader: ParquetRecordBatchReaderBuilder<File>) -> Result<Vec<RecordBatch>, FileError> {
     let damaged = |why: String| FileError::Rows { path: path.to_owned(), why };
     let told = u64::try_from(reader.metadata().file_metadata().num_rows()).unwrap_or_default();
-    let batches = reader.build().map_err(|cause| damaged(cause.to_string()))?;
-    let batches: Vec<_> = batches.collect::<Result<_, _>>().map_err(|cause| damaged(cause.to_string()))?;
+    let read = || Ok(reader.build()?.collect::<Result<Vec<_>, _>>()?);
+    let batches = caught(read).map_err(|cause| damaged(cause.to_string()))?;
     let there: u64 = batches.iter().map(|batch| batch.num_rows() as u64).sum();
     if there == told { Ok(batches) } else { Err(damaged(format!("{there} rows of {told}"))) }
+}
+
+/// Some broken bytes make the library panic, where it should have refused them.
+fn caught<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
+    let senseless = || ParquetError::General("its bytes make no sense".to_owned());
+    std::panic::catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(senseless()))
 }
 
 fn io(path: &Path, cause: std::io::Error) -> FileError {
