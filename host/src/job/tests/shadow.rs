@@ -105,8 +105,8 @@ fn a_plugin_with_one_more_column_migrates_and_is_equal_in_the_others() {
 #[test]
 fn windows_that_close_meanwhile_are_compared_as_they_were_published() {
     let (rows, expected) = run(
-        &ticks(60_000),
-        2_000,
+        &ticks(300_000),
+        10_000,
         2,
         |_| {},
         |spec, swapper| {
