@@ -113,6 +113,7 @@ pub fn backtest<T: RereadTopic>(
     let judge = Judge { bounds: clock_bounds(&spec.clock)?, skew_ms: spec.clock.max_future_skew_ms, refused };
     let epoch = epoch_of(published.newest()?, recipe);
     let mut refold = Refold::open(plan, epoch.clone(), judge, vec![Choice::Windows(windows.clone())])?;
+    refold.leave_poison_out();
     let records_read = read(topic, &stretch, &mut |records| refold.take(records))?;
     refold.settle()?;
     let rows = RowCounts::of(refold.account());

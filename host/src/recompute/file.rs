@@ -159,6 +159,7 @@ impl Again<'_> {
             let plan = Arc::new(self.plan(turn)?);
             let mut refold =
                 Refold::open(&plan, epoch.clone(), self.judge.clone(), vec![self.choice.clone()])?;
+            refold.leave_poison_out();
             refold.take_over(&before)?;
             records += read(topic, &turn.stretch, &mut |batch| refold.take(batch))?;
             before = refold.finish()?;

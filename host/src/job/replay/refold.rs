@@ -50,9 +50,14 @@ impl Refold {
     ) -> anyhow::Result<Self> {
         let mut chain = Chain::open(plan, judge.bounds)?;
         chain.choose(choices);
-        chain.isolate(PoisonSpec::default());
         let open = plan.aggregates.iter().map(OpenWindows::open).collect::<anyhow::Result<_>>()?;
         Ok(Self { chain, epoch, judge, open, account: Account::default() })
+    }
+
+    /// From now on rows that a plugin fails on are left out, as a running job leaves them
+    /// out; otherwise they fail the batch.
+    pub fn leave_poison_out(&mut self) {
+        self.chain.isolate(PoisonSpec::default());
     }
 
     /// Goes on from windows that other plugins made, migrated where their states are of

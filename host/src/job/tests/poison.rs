@@ -17,7 +17,7 @@ use super::{DAY_MS, START_MS, open, run, spec};
 use crate::config::{JobSpec, StageSpec};
 use crate::job::StopHandle;
 
-const TRAP: f64 = 1_000_001.25;
+pub const TRAP: f64 = 1_000_001.25;
 const LOOP: f64 = 1_000_002.25;
 const HOARD: f64 = 1_000_003.25;
 const MISCOUNT: f64 = 1_000_004.25;
@@ -34,8 +34,6 @@ fn stumbling(folder: &Path, at: Where) -> JobSpec {
     let mut spec = spec(folder, Some(1_000));
     spec.limits.call_cpu_ms = 60;
     spec.limits.memory_bytes_max = 64 << 20;
-    let guest =
-        |name: &str| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/test-plugins").join(name);
     match at {
         Where::Parse => spec.parse.plugin = guest("poison_parse.wasm"),
         Where::Transform => {
@@ -44,16 +42,21 @@ fn stumbling(folder: &Path, at: Where) -> JobSpec {
         }
         Where::Aggregate => {
             let file = folder.join("stumbling.wasm");
-            std::fs::write(&file, stumbling_aggregate(&guest("naughty.wasm"))).unwrap();
+            std::fs::write(&file, stumbling_aggregate()).unwrap();
             spec.aggregates[0].stage.plugin = file;
         }
     }
     spec
 }
 
-/// The guest reads what it is up to from a text in its component.
-fn stumbling_aggregate(naughty: &Path) -> Vec<u8> {
-    let mut component = std::fs::read(naughty).unwrap();
+fn guest(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/test-plugins").join(name)
+}
+
+/// `ohlcv`, but for the prices that it stumbles over. The guest reads what it is up to from
+/// a text in its component.
+pub fn stumbling_aggregate() -> Vec<u8> {
+    let mut component = std::fs::read(guest("naughty.wasm")).unwrap();
     let (harmless, stumbling) = (b"nothing update ", b"stumble update ");
     let place = component.windows(harmless.len()).position(|bytes| bytes == harmless).unwrap();
     component[place..place + stumbling.len()].copy_from_slice(stumbling);

@@ -8,11 +8,13 @@ use speed_layer_core::records::Records;
 use speed_layer_kafka::TopicFacts;
 
 use super::memory::{self, MemoryTopic, Tick};
+use super::poison::{TRAP, stumbling_aggregate};
 use super::recomputed::{published, recompute};
-use super::resets::run_with_swap;
+use super::resets::{run_with_swap, run_with_swap_of};
 use super::{DAY_MS, START_MS, open, run, spec};
 use crate::job::replay::{Stretch, read};
 use crate::job::swap::{Outcome, Topic, Windows};
+use crate::plan::StageName;
 
 /// The topic in memory, read a second time, with what has become of it.
 pub struct Again {
@@ -56,6 +58,17 @@ fn check(
     workers: usize,
     again: impl FnOnce(MemoryTopic) -> Again,
 ) -> anyhow::Result<Outcome> {
+    check_of(None, ticks, stops, workers, again)
+}
+
+/// The same with a component; another digest of the same where there is none.
+fn check_of(
+    component: Option<Vec<u8>>,
+    ticks: &[Tick],
+    stops: &[usize],
+    workers: usize,
+    again: impl FnOnce(MemoryTopic) -> Again,
+) -> anyhow::Result<Outcome> {
     let folder = tempfile::tempdir().unwrap();
     let spec = spec(folder.path(), Some(2_000));
     let mut topic = MemoryTopic::new(4);
@@ -63,7 +76,13 @@ fn check(
     topic.append(parts[0]);
     let mut opened = open(&spec, &topic, workers);
     Arc::get_mut(&mut opened.swapper).unwrap().topic = Arc::new(again(topic.clone()));
-    let (_, swapped) = run_with_swap(&spec, opened, Windows::Rebuild);
+    let (_, swapped) = match component {
+        Some(component) => {
+            let daily = StageName::Aggregate("daily".into());
+            run_with_swap_of(&daily, &component, opened, Windows::Rebuild)
+        }
+        None => run_with_swap(&spec, opened, Windows::Rebuild),
+    };
     for part in &parts[1..] {
         topic.append(part);
         run(&spec, &topic, workers);
@@ -101,4 +120,12 @@ fn a_swap_whose_last_records_cannot_be_read_is_rolled_back() {
     let outcome = check(&ticks(), &[], 2, unreadable);
     let Ok(Outcome::RolledBack { why }) = outcome else { panic!("{outcome:?}") };
     assert!(why.contains("as the test says"), "{why}");
+}
+
+#[test]
+fn a_plugin_that_fails_on_a_row_that_was_counted_is_refused() {
+    let mut ticks = ticks();
+    ticks[..40].iter_mut().for_each(|tick| tick.price = TRAP);
+    let refused = check_of(Some(stumbling_aggregate()), &ticks, &[], 2, Again::whole).unwrap_err();
+    assert!(format!("{refused:#}").contains("trapped"), "{refused:#}");
 }
