@@ -357,8 +357,16 @@ impl State {
         self.burst = self.burst.saturating_sub(1);
         if self.burst == 0 || !self.is_running(pid) {
             self.turn = others[self.rng.usize(..others.len())];
-            // Some bursts are a few operations long, others several commits.
-            self.burst = 1 << self.rng.u32(..BURST_POWERS);
+            self.burst = self.draw_burst();
+        }
+    }
+
+    /// Some bursts are a few operations long, others several commits; and some last for as long as
+    /// the process does, as if the others had been stopped by a signal meanwhile.
+    fn draw_burst(&mut self) -> u32 {
+        match self.rng.u32(..=BURST_POWERS) {
+            BURST_POWERS => u32::MAX,
+            power => 1 << power,
         }
     }
 

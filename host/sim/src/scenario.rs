@@ -124,7 +124,7 @@ impl Story {
         let mut rng = self.rng.clone();
         let mut tally = Tally { seeds: 1, ..Tally::default() };
         let disturbed = rng.usize(..=DISTURBED_MAX);
-        let (arrives_slowly, rival_one_in) = (rng.bool(), [8, 4, 2][rng.usize(..3)]);
+        let (arrives_slowly, rival_one_in) = (rng.bool(), [8, 2, 1][rng.usize(..3)]);
         for number in 1..=disturbed {
             let arrived_percent = if arrives_slowly { 100 * number / (disturbed + 1) } else { 100 };
             let with_rival = rng.u8(..rival_one_in) == 0;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use speed_layer_sim::{MUTANTS, Mutant, SyncKind, play};
 
 /// Within so many seeds.
-const SEEDS_MAX: u64 = 4_000;
+const SEEDS_MAX: u64 = 8_000;
 
 fn caught_after(mutant: Mutant) -> Option<(u64, String)> {
     (0..SEEDS_MAX).find_map(|seed| Some((seed + 1, play(seed, Some(mutant)).err()?.violation.to_string())))

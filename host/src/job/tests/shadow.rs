@@ -14,6 +14,9 @@ use crate::job::swap::{
 use crate::plan::StageName;
 
 const BATCHES: u64 = 12;
+/// A worker's partitions are read one after the other, so that windows close only in the second
+/// half of a job whose workers have two: with one each they close all along.
+const WORKERS_OF_ONE_PARTITION: usize = 4;
 
 fn daily() -> StageName {
     StageName::Aggregate("daily".into())
@@ -105,13 +108,13 @@ fn a_plugin_with_one_more_column_migrates_and_is_equal_in_the_others() {
 #[test]
 fn windows_that_close_meanwhile_are_compared_as_they_were_published() {
     let (rows, expected) = run(
-        &ticks(300_000),
+        &ticks(400_000),
         10_000,
-        2,
+        WORKERS_OF_ONE_PARTITION,
         |_| {},
         |spec, swapper| {
             let component = variant(&plugin(spec, "ohlcv"), "another");
-            let shadow = Some(Shadowing { batches: 20, promote: Promote::Never });
+            let shadow = Some(Shadowing { batches: 40, promote: Promote::Never });
             let request = request(&daily(), shadow);
             let report = swapper.swap(&request, "new", &component, "a test", false, &mut |_| Ok(()));
             let found = found(report.unwrap().unwrap());

@@ -16,7 +16,7 @@ fn pipeline() -> String {
     let guest = places::test_plugin("poison_transform");
     let stages = |transform: &str| format!("[[transform]]\nplugin = \"{transform}\"\n");
     format!(
-        r#"name = "poison"
+        r#"name = "daily"
 checkpoint = "{{folder}}/checkpoint"
 max_records_per_trigger = 5000
 

@@ -1,6 +1,7 @@
 //! What the real program asks of the real file system, in which order: traced, and held to `sync_order`'s
 //! rules. Whatever dies afterwards, a file that has its final name has its content.
 
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use speed_layer_tests::job::Job;
@@ -48,7 +49,9 @@ fn whole_run(topic: &Sided) -> Vec<Call> {
         "one more at the end"
     );
     let files = published(&calls, &job.places());
-    for output in &job.places().outputs {
+    // No swap gave open windows up.
+    let without_partial = |output: &&PathBuf| !output.ends_with("daily.partial/daily");
+    for output in job.places().outputs.iter().filter(without_partial) {
         assert!(files.iter().any(|file| file.starts_with(output)), "nothing in {}", output.display());
     }
     calls
