@@ -17,7 +17,7 @@ pub const KAFKA_VERSION: &str = "4.1.1";
 /// Maven is not there or cannot fetch.
 pub fn folder() -> Result<PathBuf> {
     let cache = places::cache()?;
-    let jars = cache.join(format!("kafka-{KAFKA_VERSION}"));
+    let jars = cache.join(format!("kafka-and-tools-{KAFKA_VERSION}"));
     if !jars.is_dir() {
         fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
         let work = tempfile::tempdir_in(&cache)?;
@@ -48,17 +48,21 @@ fn settle(fetched: &Path, jars: &Path) -> Result<()> {
 }
 
 fn pom() -> String {
-    let dependency = |group: &str, artifact: &str, version: &str| {
+    let dependency = |group: &str, artifact: &str, version: &str, rest: &str| {
         format!(
             "<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId>\
-             <version>{version}</version></dependency>"
+             <version>{version}</version>{rest}</dependency>"
         )
     };
-    let broker = dependency("org.apache.kafka", "kafka_2.13", KAFKA_VERSION);
-    let log = dependency("org.slf4j", "slf4j-simple", "1.7.36");
+    let broker = dependency("org.apache.kafka", "kafka_2.13", KAFKA_VERSION, "");
+    // Its own dependencies are those of Kafka Connect; what a tool of ours needs comes with the broker.
+    let alone =
+        "<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions>";
+    let tools = dependency("org.apache.kafka", "kafka-tools", KAFKA_VERSION, alone);
+    let log = dependency("org.slf4j", "slf4j-simple", "1.7.36", "");
     format!(
         "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\
          <groupId>test</groupId><artifactId>broker</artifactId><version>1</version>\
-         <dependencies>{broker}{log}</dependencies></project>"
+         <dependencies>{broker}{tools}{log}</dependencies></project>"
     )
 }

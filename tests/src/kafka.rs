@@ -189,6 +189,20 @@ impl Broker {
         tool(&[&change[..], &user].concat())
     }
 
+    /// Lets a user read a topic and use every group, or forbids it again.
+    ///
+    /// # Errors
+    /// The broker refuses it.
+    pub fn allow(&self, name: &str, topic: &str, is_allowed: bool) -> Result<()> {
+        let (address, principal) = (self.address(), format!("User:{name}"));
+        let change: &[&str] = if is_allowed { &["--add"] } else { &["--remove", "--force"] };
+        let whom = ["--allow-principal", &principal, "--bootstrap-server", &address];
+        let acl =
+            |what: &[&str]| tool(&[&["org.apache.kafka.tools.AclCommand"], change, &whom, what].concat());
+        acl(&["--operation", "Read", "--operation", "Describe", "--topic", topic])?;
+        acl(&["--operation", "Read", "--group", "*"])
+    }
+
     /// librdkafka connects again and again by itself; this only bounds it and looks whether the child lives.
     fn wait_until_it_answers(&mut self) -> Result<()> {
         let client: BaseConsumer = self.client().set("reconnect.backoff.max.ms", "200").create()?;

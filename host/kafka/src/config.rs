@@ -1,5 +1,6 @@
 //! From a user's properties to librdkafka's: what the commit protocol fixes, what is
-//! set for speed and may be overridden, and what is secret. It opens no connection.
+//! set for speed and may be overridden, what is ours alone, and what is secret. It opens
+//! no connection.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,6 +13,9 @@ use crate::error::ConfigError;
 /// Messages that may wait in librdkafka's queues, over all partitions: each costs
 /// about a kilobyte beside its payload.
 pub const QUEUED_MESSAGES_MAX: usize = 30_000;
+
+/// Of our own: the command that prints a token for SASL OAUTHBEARER.
+const TOKEN_COMMAND: &str = "sasl.oauthbearer.token.command";
 
 const NO_LOSS: &str = "positions are kept in the checkpoint and a gap must be an error, never a jump";
 
@@ -75,6 +79,7 @@ const PRODUCER_DEFAULTS: &[(&str, &str)] = &[
 pub struct Connection {
     brokers: String,
     properties: BTreeMap<String, String>,
+    token_command: Option<String>,
 }
 
 impl Connection {
@@ -86,10 +91,13 @@ impl Connection {
         brokers: &str,
         properties: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let connection = Self { brokers: brokers.to_owned(), properties: properties.into_iter().collect() };
+        let mut properties: BTreeMap<String, String> = properties.into_iter().collect();
+        let token_command = properties.remove(TOKEN_COMMAND);
+        let connection = Self { brokers: brokers.to_owned(), properties, token_command };
         for name in connection.properties.keys() {
             refuse_fixed(name)?;
         }
+        connection.refuse_no_token()?;
         connection.check_by_librdkafka()?;
         Ok(connection)
     }
@@ -116,6 +124,27 @@ impl Connection {
 
     pub(crate) fn for_producer(&self) -> ClientConfig {
         self.build(PRODUCER_DEFAULTS, PRODUCER_FIXED)
+    }
+
+    pub(crate) fn token_command(&self) -> Option<&str> {
+        self.token_command.as_deref()
+    }
+
+    /// Whether clients ask for a token before they can log in.
+    pub(crate) fn wants_token(&self) -> bool {
+        let is_on = |name: &str| self.properties.get(name).is_some_and(|value| value == "true");
+        let given = |name: &str| self.properties.get(name).map(|value| value.to_ascii_uppercase());
+        let mechanism = given("sasl.mechanism").or_else(|| given("sasl.mechanisms"));
+        given("security.protocol").is_some_and(|protocol| protocol.starts_with("SASL"))
+            && mechanism.is_some_and(|mechanism| mechanism == "OAUTHBEARER")
+            && !is_on("enable.sasl.oauthbearer.unsecure.jwt")
+    }
+
+    fn refuse_no_token(&self) -> Result<(), ConfigError> {
+        match &self.token_command {
+            None if self.wants_token() => Err(ConfigError::NoTokenCommand { property: TOKEN_COMMAND }),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn redactor(&self) -> Redactor {
@@ -151,7 +180,10 @@ impl fmt::Debug for Connection {
             (name.clone(), if is_secret(name) { "***".to_owned() } else { value.clone() })
         };
         let properties: BTreeMap<_, _> = self.properties.iter().map(shown).collect();
-        f.debug_struct("Connection").field("brokers", &self.brokers).field("properties", &properties).finish()
+        f.debug_struct("Connection")
+            .field("brokers", &self.brokers)
+            .field("properties", &properties)
+            .finish_non_exhaustive()
     }
 }
 
@@ -203,6 +235,18 @@ mod tests {
             let text = connection(&[(name, value)]).expect_err(name).to_string();
             assert!(text.contains(name), "{text}");
         }
+    }
+
+    #[test]
+    fn a_login_by_token_without_a_command_is_refused_by_name() {
+        let login = [("security.protocol", "SASL_SSL"), ("sasl.mechanism", "OAUTHBEARER")];
+        let text = connection(&login).expect_err("no command").to_string();
+        assert!(text.contains(TOKEN_COMMAND), "{text}");
+        let with_command = connection(&[&login[..], &[(TOKEN_COMMAND, "print-token")]].concat());
+        let shown = format!("{:?}", with_command.expect("librdkafka never sees ours"));
+        assert!(!shown.contains("print-token"), "{shown}");
+        connection(&[&login[..], &[("enable.sasl.oauthbearer.unsecure.jwt", "true")]].concat())
+            .expect("librdkafka makes its own");
     }
 
     #[test]

@@ -1,18 +1,21 @@
 //! What librdkafka calls back with: its log lines go to `tracing`, and the last error
-//! is kept, because the call that fails later only says "timed out". Secrets are taken
-//! out of every text.
+//! is kept, because the call that fails later only says "timed out". Tokens are fetched
+//! when it asks for one. Secrets are taken out of every text.
 
+use std::error::Error;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rdkafka::ClientContext;
 use rdkafka::TopicPartitionList;
+use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaErrorCode;
 
-use crate::config::Redactor;
+use crate::config::{Connection, Redactor};
+use crate::token;
 
 /// An error as librdkafka told it, without secrets.
 #[derive(Debug, Clone)]
@@ -25,11 +28,26 @@ pub(crate) struct Context {
     redactor: Redactor,
     last_error: Mutex<Option<Told>>,
     all_down: AtomicBool,
+    token_command: Option<String>,
+    /// A token is wanted, and none was asked for yet.
+    awaits_token: AtomicBool,
 }
 
 impl Context {
-    pub(crate) fn new(redactor: Redactor) -> Self {
-        Self { redactor, last_error: Mutex::new(None), all_down: AtomicBool::new(false) }
+    pub(crate) fn of(connection: &Connection) -> Self {
+        Self {
+            redactor: connection.redactor(),
+            last_error: Mutex::new(None),
+            all_down: AtomicBool::new(false),
+            token_command: connection.token_command().map(str::to_owned),
+            awaits_token: AtomicBool::new(connection.wants_token()),
+        }
+    }
+
+    /// Whether librdkafka has still to ask for its first token. Until it has, no question to a
+    /// broker is answered; it asks while its events are served.
+    pub(crate) fn awaits_token(&self) -> bool {
+        self.awaits_token.load(Ordering::Relaxed)
     }
 
     pub(crate) fn redact(&self, text: &str) -> String {
@@ -52,6 +70,16 @@ impl Context {
 }
 
 impl ClientContext for Context {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        let token = token::fetch(self.token_command.as_deref());
+        self.awaits_token.store(false, Ordering::Relaxed);
+        let token = token.inspect_err(|error| tracing::warn!("no token for the Kafka brokers: {error}"))?;
+        tracing::debug!(expires_ms = token.lifetime_ms, "a token for the Kafka brokers was fetched");
+        Ok(token)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
         let line = self.redactor.redact(line);
         match level {

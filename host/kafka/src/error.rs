@@ -11,6 +11,10 @@ pub enum ConfigError {
     Fixed { property: String, why: &'static str },
     #[error("the Kafka property {property} was refused by librdkafka: {reason}; correct it or remove it")]
     Refused { property: String, reason: String },
+    #[error(
+        "a login by OAUTHBEARER needs a token: set the Kafka property {property} to a command that prints one"
+    )]
+    NoTokenCommand { property: &'static str },
     #[error("the Kafka client could not be made from its properties: {reason}; correct the properties")]
     Client { reason: String },
 }
@@ -81,13 +85,6 @@ pub enum SourceError {
          use a new checkpoint"
     )]
     TopicGone { topic: String, partition: i32, reason: String },
-    #[error("the brokers do not let this user read the topic {topic} ({reason}); grant the access")]
-    NotAuthorized { topic: String, reason: String },
-    #[error(
-        "the brokers refused the login for the topic {topic} ({reason}); check security.protocol and the sasl.* \
-         properties"
-    )]
-    Authentication { topic: String, reason: String },
     #[error(
         "the batch at offset {offset} of partition {partition} of the topic {topic} is damaged ({reason}); \
          nothing after it was read: check the broker's disk, and repair or delete the batch there"
@@ -162,8 +159,6 @@ pub(crate) fn fatal_for_source(code: RDKafkaErrorCode, place: &Place, reason: St
         Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition | Code::InvalidTopic => {
             Some(SourceError::TopicGone { topic, partition, reason })
         }
-        Code::TopicAuthorizationFailed => Some(SourceError::NotAuthorized { topic, reason }),
-        _ if is_authentication(code) => Some(SourceError::Authentication { topic, reason }),
         Code::BadMessage | Code::BadCompression | Code::InvalidMessage => {
             Some(SourceError::Corrupt { topic, partition, offset, reason })
         }
@@ -184,7 +179,13 @@ fn end_offset_in(reason: &str) -> Option<i64> {
     digits.parse().ok()
 }
 
-/// Faults of the connection, not of a request: they pass when the brokers are back.
+/// Faults of the connection, not of a request: they pass when the brokers are back, or let
+/// this user in again.
+pub(crate) fn keeps_out(code: RDKafkaErrorCode) -> bool {
+    is_of_connection(code) || is_authentication(code) || code == RDKafkaErrorCode::SSL
+}
+
+/// No broker can be reached.
 pub(crate) fn is_of_connection(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,
@@ -235,10 +236,16 @@ mod tests {
         use RDKafkaErrorCode as Code;
         let place = Place { topic: "t", partition: 3, offset: 42 };
         let ends = |code| fatal_for_source(code, &place, "why".to_owned()).is_some();
-        for code in [Code::AutoOffsetReset, Code::BadMessage, Code::UnknownTopic, Code::Authentication] {
+        for code in [Code::AutoOffsetReset, Code::BadMessage, Code::UnknownTopic, Code::MessageSizeTooLarge] {
             assert!(ends(code), "{code:?}");
         }
-        for code in [Code::BrokerTransportFailure, Code::AllBrokersDown, Code::NotLeaderForPartition] {
+        for code in [
+            Code::BrokerTransportFailure,
+            Code::AllBrokersDown,
+            Code::NotLeaderForPartition,
+            Code::Authentication,
+            Code::TopicAuthorizationFailed,
+        ] {
             assert!(!ends(code), "{code:?}");
         }
     }

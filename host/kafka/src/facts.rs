@@ -62,12 +62,17 @@ impl Broker {
     /// # Errors
     /// Properties that do not make a client.
     pub fn new(connection: &Connection, timeout: Duration) -> Result<Self, BrokerError> {
-        let context = Context::new(connection.redactor());
+        let context = Context::of(connection);
         let client = connection.for_facts().create_with_context(context).map_err(|error| {
             ConfigError::Client { reason: connection.redactor().redact(&error.to_string()) }
         })?;
         let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        Ok(Self { client, brokers: connection.brokers().to_owned(), timeout_ms })
+        let broker = Self { client, brokers: connection.brokers().to_owned(), timeout_ms };
+        let began = Instant::now();
+        while broker.client.context().awaits_token() && began.elapsed() < timeout {
+            broker.serve_events(EVENTS_SETTLE);
+        }
+        Ok(broker)
     }
 
     /// A topic's id, partitions and offsets.
@@ -234,7 +239,7 @@ impl Broker {
                 BrokerError::Authentication { brokers, reason: cause.reason }
             }
             (_, Some(cause)) if cause.code == RDKafkaErrorCode::SSL => {
-                BrokerError::Authentication { brokers, reason: cause.reason }
+                BrokerError::Authentication { brokers, reason: with_expiry(cause.reason) }
             }
             (RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic, _) => {
                 BrokerError::TopicMissing { topic, brokers }
@@ -249,6 +254,15 @@ impl Broker {
             },
             (code, _) => BrokerError::Request { what, topic, brokers, may_pass: is_passing(code), reason },
         }
+    }
+}
+
+/// OpenSSL knows more of a certificate that it refuses than librdkafka tells.
+fn with_expiry(reason: String) -> String {
+    if reason.contains("certificate verify failed") {
+        reason + "; a certificate that has expired is refused in these words too: see its dates with `openssl s_client`"
+    } else {
+        reason
     }
 }
 

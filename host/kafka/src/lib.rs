@@ -15,6 +15,7 @@ pub mod mock;
 pub mod positions;
 pub mod producer;
 pub mod source;
+mod token;
 
 #[allow(unsafe_code)]
 mod admin_ffi;

@@ -2,12 +2,14 @@
 //! keeps no record that librdkafka has taken and makes no topic of its own; what is in a
 //! record is the caller's business.
 
+use std::error::Error;
 use std::ffi::CString;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
+use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::message::DeliveryResult;
@@ -64,7 +66,7 @@ impl Producer {
         };
         let client: BaseProducer<Reports> = connection
             .for_producer()
-            .create_with_context(Reports::new(Context::new(connection.redactor())))
+            .create_with_context(Reports::new(Context::of(connection)))
             .map_err(|error| refused(error.to_string()))?;
         let name = CString::new(topic).map_err(|error| refused(error.to_string()))?;
         let topic_handle =
@@ -167,6 +169,12 @@ impl Reports {
 }
 
 impl ClientContext for Reports {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        self.base.generate_oauth_token(config)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
         self.base.log(level, facility, line);
     }

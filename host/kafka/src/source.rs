@@ -24,7 +24,7 @@ pub use position::Position;
 use crate::config::Connection;
 use crate::consume_ffi::{self, Client, Start, WorkerQueue};
 use crate::context::Context;
-use crate::error::{Place, SourceError, fatal_for_source, is_of_connection};
+use crate::error::{Place, SourceError, fatal_for_source, keeps_out};
 
 /// A seek is settled inside this process; it takes this long only when that is stuck.
 const SEEK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -133,13 +133,15 @@ impl Start {
 
 impl Shared {
     fn connect(connection: &Connection, job: &str, topic: &str, queues: usize) -> Result<Self, SourceError> {
-        let context = Context::new(connection.redactor());
-        let client_error =
-            |reason: String| SourceError::Client { topic: topic.to_owned(), reason: context.redact(&reason) };
+        let redactor = connection.redactor();
+        let client_error = |reason: String| SourceError::Client {
+            topic: topic.to_owned(),
+            reason: redactor.redact(&reason),
+        };
         let topic_c = CString::new(topic).map_err(|error| client_error(error.to_string()))?;
         let config = connection.for_source(job, queues);
         let client: Client = config
-            .create_with_context(Context::new(connection.redactor()))
+            .create_with_context(Context::of(connection))
             .map_err(|error| client_error(error.to_string()))?;
         Ok(Self { client: Arc::new(client), topic: topic.to_owned(), topic_c, serving: Mutex::new(()) })
     }
@@ -253,7 +255,7 @@ impl Shared {
         match fatal_for_source(code, &place, reason.clone()) {
             Some(fatal) => Err(fatal),
             // Said once by whoever watches the brokers, not at each attempt.
-            None if is_of_connection(code) => {
+            None if keeps_out(code) => {
                 tracing::debug!(topic = self.topic, ?code, "Kafka client, trying on: {reason}");
                 Ok(())
             }

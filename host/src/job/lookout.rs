@@ -157,6 +157,11 @@ impl Watch {
                 }
                 Seen::Missing(error)
             }
+            Err(error @ (BrokerError::NotAuthorized { .. } | BrokerError::Authentication { .. })) => {
+                return self.note_trouble(&format!(
+                    "{error}; the job waits, and goes on by itself when they let it in again"
+                ));
+            }
             Err(error) => return self.note_away(&error.to_string()),
         };
         self.note_back();
@@ -165,16 +170,19 @@ impl Watch {
     }
 
     fn note_away(&mut self, reason: &str) {
+        let news = format!(
+            "the brokers are away ({reason}); the job waits, and goes on by itself when they are back"
+        );
+        self.note_trouble(&news);
+    }
+
+    /// Tells it, unless there is trouble already.
+    fn note_trouble(&mut self, news: &str) {
         if self.away_since.is_none() {
             let now = Utc::now();
             self.away_since = Some(now);
             let since = now.to_rfc3339_opts(SecondsFormat::Millis, true);
-            warn!(
-                topic = self.topic,
-                brokers = self.brokers,
-                since,
-                "the brokers are away ({reason}); the job waits, and goes on by itself when they are back"
-            );
+            warn!(topic = self.topic, brokers = self.brokers, since, "{news}");
             // A coordinator that no longer listens has ended the job.
             let _ = self.events.send(Event::Topic(Seen::Away));
         }

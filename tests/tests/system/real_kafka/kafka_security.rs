@@ -1,32 +1,51 @@
-//! TLS with a password, PLAIN and SCRAM, against a broker of its own with a certificate made here.
+//! TLS with a password, PLAIN and SCRAM, and with a token, against brokers of its own with certificates made
+//! here; and a user whose rights are taken away while a job runs.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use speed_layer_tests::host::Finished;
 use speed_layer_tests::job::{Job, new_folder};
 use speed_layer_tests::kafka::Broker;
-use speed_layer_tests::ticks::{Plan, Spread};
+use speed_layer_tests::ticks::{Placed, Plan, Spread};
 use tempfile::TempDir;
 
-const MECHANISMS: [&str; 2] = ["PLAIN", "SCRAM-SHA-512"];
+use super::LIMIT;
+
+const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-512", "OAUTHBEARER"];
 const PASSWORD: &str = "open-sesame-42";
 const WRONG_PASSWORD: &str = "guessed-wrongly-43";
 const TOPIC: &str = "secret-ticks";
+const LASTING: [&str; 2] = ["-validity", "30"];
+const EXPIRED: [&str; 4] = ["-startdate", "-3d", "-validity", "1"];
 
-/// A broker with one more listener, which asks for a password over TLS.
+/// Prints a token that nobody has signed, which the broker takes, and notes that it did. `{folder}`,
+/// `{user}` and `{lifetime_s}` are filled in.
+const TOKEN_COMMAND: &str = r#"
+code() { printf '%s' "$1" | base64 -w0 | tr '+/' '-_' | tr -d '='; }
+now=$(date +%s)
+echo asked >> {folder}/asked
+token=$(code '{"alg":"none"}').$(code "{\"sub\":\"{user}\",\"iat\":$now,\"exp\":$((now + {lifetime_s}))}").
+printf '{"access_token":"%s","expires_in":{lifetime_s}}' "$token"
+"#;
+
+/// A broker with one more listener, which asks for a password or a token over TLS.
 struct Secure {
     broker: Broker,
     keys: TempDir,
 }
 
 impl Secure {
-    fn start() -> Self {
+    fn start(validity: &[&str]) -> Self {
         let keys = new_folder().expect("a folder");
-        make_certificate(keys.path());
+        make_certificate(keys.path(), validity);
         let store = keys.path().join("broker.p12").display().to_string();
         let plain = format!(
             "org.apache.kafka.common.security.plain.PlainLoginModule required user_reader=\"{PASSWORD}\";"
         );
+        let bearer = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required \
+                      unsecuredLoginStringClaim_sub=\"broker\";";
         let listeners = "{listeners},SASL_SSL://127.0.0.1:{secure_port}";
         let broker = Broker::start(&[
             ("listeners", listeners),
@@ -38,35 +57,67 @@ impl Secure {
                 "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config",
                 "org.apache.kafka.common.security.scram.ScramLoginModule required;",
             ),
+            ("listener.name.sasl_ssl.oauthbearer.sasl.jaas.config", bearer),
             ("ssl.keystore.type", "PKCS12"),
             ("ssl.keystore.location", &store),
             ("ssl.keystore.password", "of-the-store"),
+            ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
+            ("super.users", "User:ANONYMOUS"),
         ]);
-        let broker = broker.expect("a broker with TLS");
-        broker.add_scram_user("reader", PASSWORD).expect("a user");
-        let records = Plan { rows: 2_000, days: 4, ..Plan::default() }.records(2, Spread::InTurn);
-        broker.topic_of(TOPIC, 2, &records);
-        Self { broker, keys }
+        Self { broker: broker.expect("a broker with TLS"), keys }
     }
 
-    /// A job of the user `reader` that trusts no certificate yet.
-    fn job(&self, mechanism: &str, password: &str) -> Job {
+    /// With a topic that the user `reader` may read.
+    fn with_topic(records: &[Placed]) -> Self {
+        let secure = Self::start(&LASTING);
+        secure.broker.add_scram_user("reader", PASSWORD).expect("a user");
+        secure.broker.topic_of(TOPIC, 2, records);
+        secure.broker.allow("reader", TOPIC, true).expect("a right");
+        secure
+    }
+
+    /// A job that trusts no certificate yet.
+    fn job(&self, mechanism: &str) -> Job {
         Job::at(&self.broker.secure_address(), TOPIC)
             .set("--kafka", "security.protocol=SASL_SSL")
             .and("--kafka", format!("sasl.mechanism={mechanism}"))
-            .and("--kafka", "sasl.username=reader")
-            .and("--kafka", "sasl.password=${TEST_KAFKA_PASSWORD}")
-            .variable("TEST_KAFKA_PASSWORD", password)
     }
 
-    fn trusting_job(&self, mechanism: &str, password: &str) -> Job {
+    fn trusting(&self, job: Job) -> Job {
         let authority = self.keys.path().join("authority.pem");
-        self.job(mechanism, password).and("--kafka", format!("ssl.ca.location={}", authority.display()))
+        job.and("--kafka", format!("ssl.ca.location={}", authority.display()))
+    }
+
+    fn by_password(&self, mechanism: &str, password: &str) -> Job {
+        self.trusting(with_password(self.job(mechanism), password))
+    }
+
+    /// As `user`, whose tokens last so long.
+    fn by_token(&self, user: &str, lifetime_s: u32) -> Job {
+        let folder = self.keys.path().display().to_string();
+        let command = TOKEN_COMMAND
+            .replace("{folder}", &folder)
+            .replace("{user}", user)
+            .replace("{lifetime_s}", &lifetime_s.to_string());
+        let script = self.keys.path().join(format!("token-of-{user}-{lifetime_s}"));
+        fs::write(&script, command).expect("a script");
+        let job = self.trusting(self.job("OAUTHBEARER"));
+        job.and("--kafka", format!("sasl.oauthbearer.token.command=sh {}", script.display()))
+    }
+
+    fn tokens_asked_for(&self) -> usize {
+        fs::read_to_string(self.keys.path().join("asked")).map_or(0, |asked| asked.lines().count())
     }
 }
 
+fn with_password(job: Job, password: &str) -> Job {
+    job.and("--kafka", "sasl.username=reader")
+        .and("--kafka", "sasl.password=${TEST_KAFKA_PASSWORD}")
+        .variable("TEST_KAFKA_PASSWORD", password)
+}
+
 /// A key pair that signs itself, for 127.0.0.1, by the JDK's own tool.
-fn make_certificate(folder: &Path) {
+fn make_certificate(folder: &Path, validity: &[&str]) {
     let keytool = |words: &[&str]| {
         let mut command = Command::new("keytool");
         command.args(words).args(["-alias", "broker", "-storepass", "of-the-store"]);
@@ -75,8 +126,19 @@ fn make_certificate(folder: &Path) {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     };
     let names = ["-dname", "CN=127.0.0.1", "-ext", "san=ip:127.0.0.1", "-storetype", "PKCS12"];
-    keytool(&[&["-genkeypair", "-keyalg", "RSA"], &names[..]].concat());
+    keytool(&[&["-genkeypair", "-keyalg", "RSA"], &names[..], validity].concat());
     keytool(&["-exportcert", "-rfc", "-file", "authority.pem"]);
+}
+
+fn records() -> Vec<Placed> {
+    Plan { rows: 2_000, days: 4, ..Plan::default() }.records(2, Spread::InTurn)
+}
+
+/// Neither a password nor the beginning of any token.
+fn check_no_secret(run: &Finished) {
+    for secret in [PASSWORD, WRONG_PASSWORD, "eyJhbGciOiJub25lIn0"] {
+        assert!(!run.told().contains(secret), "a secret is shown: {}", run.told());
+    }
 }
 
 fn check_refused(job: &Job, told: &[&str]) {
@@ -85,20 +147,57 @@ fn check_refused(job: &Job, told: &[&str]) {
     for text in told {
         assert!(refused.stderr.contains(text), "`{text}`: {}", refused.told());
     }
-    for secret in [PASSWORD, WRONG_PASSWORD] {
-        assert!(!refused.told().contains(secret), "a password is shown: {}", refused.told());
-    }
+    check_no_secret(&refused);
     assert!(!job.path("checkpoint").exists() && !job.path("output").exists());
 }
 
 #[test]
-fn a_job_reads_over_tls_with_a_password_and_tells_a_wrong_one_without_showing_it() {
-    let secure = Secure::start();
+fn a_job_reads_over_tls_with_a_password_or_a_token_and_tells_a_wrong_one_without_showing_it() {
+    let secure = Secure::with_topic(&records());
     let address = secure.broker.secure_address();
-    for mechanism in MECHANISMS {
-        let summary = secure.trusting_job(mechanism, PASSWORD).summary();
+    for mechanism in ["PLAIN", "SCRAM-SHA-512"] {
+        let summary = secure.by_password(mechanism, PASSWORD).summary();
         assert_eq!(summary["rows_aggregated"], 2_000, "{mechanism}: {summary}");
-        check_refused(&secure.trusting_job(mechanism, WRONG_PASSWORD), &[&address, "login", "sasl."]);
+        check_refused(&secure.by_password(mechanism, WRONG_PASSWORD), &[&address, "login", "sasl."]);
     }
-    check_refused(&secure.job("PLAIN", PASSWORD), &[&address, "TLS", "ssl."]);
+    check_refused(&with_password(secure.job("PLAIN"), PASSWORD), &[&address, "TLS", "ssl."]);
+    let summary = secure.by_token("reader", 600).summary();
+    assert_eq!(summary["rows_aggregated"], 2_000, "{summary}");
+    check_refused(&secure.by_token("stranger", 600), &[TOPIC, "grant the access"]);
+    let failing = secure.trusting(secure.job("OAUTHBEARER"));
+    let failing = failing.and("--kafka", "sasl.oauthbearer.token.command=exit 3");
+    check_refused(&failing, &["exit status: 3", "login"]);
+}
+
+#[test]
+fn a_broker_whose_certificate_has_expired_is_refused_by_name() {
+    let secure = Secure::start(&EXPIRED);
+    let address = secure.broker.secure_address();
+    check_refused(&secure.by_password("PLAIN", PASSWORD), &[&address, "certificate", "expired", "ssl."]);
+}
+
+#[test]
+fn a_job_that_is_shut_out_of_its_topic_waits_and_goes_on_when_it_is_let_in_again() {
+    let records = records();
+    let (first, rest) = records.split_at(1_500);
+    let secure = Secure::with_topic(first);
+    // Short enough that the job must fetch new ones all along.
+    let job = secure.by_token("reader", 5).set("--trigger", "200ms").set("--metadata-refresh", "1s");
+    let mut running = job.start().expect("it starts");
+    running.wait_for("total=1500", LIMIT).expect("it reads them");
+    secure.broker.allow("reader", TOPIC, false).expect("a right less");
+    let told = running.wait_for("let this user", LIMIT).expect("it says so");
+    assert!(told.contains(TOPIC) && told.contains("goes on by itself"), "{told}");
+    secure.broker.append(TOPIC, rest);
+    secure.broker.allow("reader", TOPIC, true).expect("a right more");
+    running.wait_for("the brokers are back", LIMIT).expect("it says so");
+    running.wait_for("total=2000", LIMIT).expect("it goes on by itself");
+    running.signal("TERM").expect("it runs");
+    let run = running.finish(LIMIT).expect("it ends");
+    assert_eq!(run.summary().expect("a normal end")["records_in"], 2_000);
+    check_no_secret(&run);
+    let warnings = run.stderr.lines().filter(|line| line.contains("WARN")).count();
+    assert!(warnings <= 12, "{warnings} warnings: {}", run.told());
+    // One a client at the start; those that run on need another every few seconds.
+    assert!(secure.tokens_asked_for() > 3, "{}", secure.tokens_asked_for());
 }
