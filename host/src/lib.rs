@@ -3,7 +3,8 @@
 //!
 //! A record's way: `job` (source and workers) → `stages` (parse, clock, transforms,
 //! fold) → `job` again (merge, finish, commit). `config` and `plan` come before it,
-//! `cli`, `produce` and `demo` stand around it; `recompute` makes rows of the past again.
+//! `cli`, `produce` and `demo` stand around it; `recompute` makes rows of the past again,
+//! `letters` works with what did not get through.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
@@ -14,6 +15,7 @@ mod config;
 mod control;
 mod demo;
 mod job;
+mod letters;
 mod logs;
 mod plan;
 mod produce;

@@ -117,8 +117,16 @@ impl Job {
     /// # Errors
     /// It is not built.
     pub fn command(&self) -> Result<Command> {
+        self.command_of(&["run"])
+    }
+
+    /// How another command is called that is told the job as `run` is.
+    ///
+    /// # Errors
+    /// It is not built.
+    pub fn command_of(&self, words: &[&str]) -> Result<Command> {
         let mut command = host::command()?;
-        command.arg("run").envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.args(words).envs(self.variables.iter().map(|(name, value)| (name, value)));
         for (flag, value) in &self.flags {
             command.args([flag, value].into_iter().filter(|word| !word.is_empty()));
         }
@@ -203,7 +211,16 @@ impl Job {
     /// # Panics
     /// It cannot be read.
     pub fn dead_letters(&self) -> Vec<Letter> {
-        letters::read(&self.path("output/daily.dead-letters/daily")).unwrap_or_else(|why| panic!("{why:#}"))
+        self.dead_letters_of("daily")
+    }
+
+    /// The same of a job with another name.
+    ///
+    /// # Panics
+    /// It cannot be read.
+    pub fn dead_letters_of(&self, name: &str) -> Vec<Letter> {
+        let folder = self.path("output/daily.dead-letters").join(name);
+        letters::read(&folder).unwrap_or_else(|why| panic!("{why:#}"))
     }
 
     /// What lies in the late output beside the daily table, by partition and offset.

@@ -113,23 +113,29 @@ pub(crate) fn list_offsets(
     }
 }
 
+/// A topic to be made.
+pub(crate) struct NewTopic<'a> {
+    pub name: &'a CStr,
+    pub partitions: i32,
+    /// -1: as many as the brokers choose.
+    pub replicas: i32,
+    pub config: &'a [(&'a CStr, &'a CStr)],
+}
+
 /// Asks the controller to make a topic.
-pub(crate) fn create_topic(
-    client: &Client,
-    topic: &CStr,
-    partitions: i32,
-    replicas: i32,
-    timeout_ms: i32,
-) -> Result<(), Told> {
+pub(crate) fn create_topic(client: &Client, wanted: &NewTopic<'_>, timeout_ms: i32) -> Result<(), Told> {
     let call = Call::new(client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_CREATETOPICS, timeout_ms)?;
     let mut why = [0 as c_char; 256];
-    // SAFETY: the new topic is freed after the request, which copies it; `why` is written
-    // within its length and ends with a zero.
+    let NewTopic { name, partitions, replicas, config } = *wanted;
+    // SAFETY: the new topic is freed after the request, which copies it, as it does the
+    // names and values given; `why` is written within its length and ends with a zero.
     unsafe {
-        let new =
-            rd::rd_kafka_NewTopic_new(topic.as_ptr(), partitions, replicas, why.as_mut_ptr(), why.len());
+        let new = rd::rd_kafka_NewTopic_new(name.as_ptr(), partitions, replicas, why.as_mut_ptr(), why.len());
         if new.is_null() {
             return Err(Told { code: RDKafkaErrorCode::InvalidArgument, reason: text(why.as_ptr()) });
+        }
+        for (key, value) in config {
+            rd::rd_kafka_NewTopic_set_config(new, key.as_ptr(), value.as_ptr());
         }
         let mut news = [new];
         let (options, queue) = (call.options.as_ptr(), call.queue.as_ptr());

@@ -34,6 +34,7 @@ const FIXED: &[(&str, &str)] = &[
     ("acks", "a record counts as produced only when all replicas have it"),
     ("request.required.acks", "a record counts as produced only when all replicas have it"),
     ("enable.idempotence", "a retry must not write a record twice"),
+    ("transactional.id", "it is named after the job, so that a second process is told from the first"),
     ("log.queue", "librdkafka's log lines go to this program's log"),
 ];
 
@@ -70,6 +71,16 @@ const PRODUCER_DEFAULTS: &[(&str, &str)] = &[
     ("batch.num.messages", "10000"),
     ("queue.buffering.max.messages", "100000"),
     ("queue.buffering.max.kbytes", "65536"),
+];
+
+/// A record of any size is the topic's to refuse; what waits is bounded by what the caller
+/// gives at once.
+const TRANSACTION_DEFAULTS: &[(&str, &str)] = &[
+    ("compression.type", "gzip"),
+    ("linger.ms", "5"),
+    ("message.max.bytes", "1000000000"),
+    ("queue.buffering.max.messages", "1000000"),
+    ("queue.buffering.max.kbytes", "2097151"),
 ];
 
 /// Where Kafka is and how to speak to it: the brokers and the user's properties.
@@ -145,6 +156,13 @@ impl Connection {
             None if self.wants_token() => Err(ConfigError::NoTokenCommand { property: TOKEN_COMMAND }),
             _ => Ok(()),
         }
+    }
+
+    /// For transactions under this name.
+    pub(crate) fn for_transactions(&self, id: &str) -> ClientConfig {
+        let mut config = self.build(TRANSACTION_DEFAULTS, PRODUCER_FIXED);
+        config.set("transactional.id", id);
+        config
     }
 
     pub(crate) fn redactor(&self) -> Redactor {
@@ -270,7 +288,9 @@ mod tests {
     #[test]
     fn every_config_we_build_is_accepted_by_librdkafka() {
         let connection = connection(&[]).expect("valid");
-        for config in [connection.for_facts(), connection.for_source("j", 2), connection.for_producer()] {
+        let both = [connection.for_facts(), connection.for_source("j", 2)];
+        let writers = [connection.for_producer(), connection.for_transactions("j")];
+        for config in both.into_iter().chain(writers) {
             config.create_native_config().expect("known properties");
         }
     }

@@ -135,6 +135,40 @@ pub enum ProduceError {
     Config(#[from] ConfigError),
 }
 
+/// A transaction that did not come about, or of which that is not known.
+#[derive(Debug, Error)]
+pub enum TransactionError {
+    #[error(
+        "a producer with the transactional id {id} could not be made ({reason}); correct the Kafka properties"
+    )]
+    Client { id: String, reason: String },
+    #[error(
+        "another process writes as {id} now, so that this one may not any more: see that only one of them runs; \
+         what this one had not committed is not written"
+    )]
+    Fenced { id: String },
+    #[error(
+        "the brokers do not let this user write transactions as {id} ({reason}); grant Write and Describe on that \
+         transactional id, and Write on the topics"
+    )]
+    NotAuthorized { id: String, reason: String },
+    #[error(
+        "a record of {bytes} bytes was refused for the topic {topic} ({reason}), and nothing of its transaction is \
+         written; check that the topic takes such records"
+    )]
+    Refused { topic: String, bytes: usize, reason: String },
+    #[error(
+        "{what} a transaction as {id} failed ({reason}), and nothing of it is written; check that the brokers run and \
+         that the topics are there and take such records, then start again"
+    )]
+    Failed { id: String, what: &'static str, reason: String },
+    #[error(
+        "whether a transaction as {id} is committed is not known ({reason}); nothing is lost or doubled: the next \
+         start settles it"
+    )]
+    InDoubt { id: String, reason: String },
+}
+
 /// Where in the stream an error arose.
 pub(crate) struct Place<'a> {
     pub topic: &'a str,

@@ -10,7 +10,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 use tracing::info;
 
-use crate::admin_ffi::{self, Asked, ListedOffset};
+use crate::admin_ffi::{self, Asked, ListedOffset, NewTopic};
 use crate::config::Connection;
 use crate::consume_ffi::Client;
 use crate::context::{Context, Told};
@@ -160,9 +160,28 @@ impl Broker {
     /// As `topic_facts`, and when there is such a topic already.
     pub fn create_topic(&self, topic: &str, partitions: i32, replicas: i32) -> Result<(), BrokerError> {
         let name = self.name(topic)?;
-        admin_ffi::create_topic(&self.client, &name, partitions, replicas, self.timeout_c())
+        self.create(topic, &NewTopic { name: &name, partitions, replicas, config: &[] }).map(|_| ())
+    }
+
+    /// A compacted topic of one partition, which is made where there is none.
+    ///
+    /// # Errors
+    /// As `topic_facts`, and when there is none and none may be made.
+    pub fn compacted_topic(&self, topic: &str) -> Result<TopicFacts, BrokerError> {
+        match self.topic_facts(topic) {
+            Err(BrokerError::TopicMissing { .. }) => {}
+            answer => return answer,
+        }
+        let name = self.name(topic)?;
+        let config = [(c"cleanup.policy", c"compact")];
+        self.create(topic, &NewTopic { name: &name, partitions: 1, replicas: -1, config: &config })
+    }
+
+    /// Makes a topic and waits until it is there.
+    fn create(&self, topic: &str, wanted: &NewTopic<'_>) -> Result<TopicFacts, BrokerError> {
+        admin_ffi::create_topic(&self.client, wanted, self.timeout_c())
             .map_err(|told| self.error("creating", topic, told))?;
-        self.wait_for_topic(topic, Duration::from_millis(self.timeout_ms), &|| true).map(|_| ())
+        self.wait_for_topic(topic, Duration::from_millis(self.timeout_ms), &|| true)
     }
 
     /// Whether the connection to the last of the brokers has broken since this was asked
@@ -260,7 +279,8 @@ impl Broker {
 /// OpenSSL knows more of a certificate that it refuses than librdkafka tells.
 fn with_expiry(reason: String) -> String {
     if reason.contains("certificate verify failed") {
-        reason + "; a certificate that has expired is refused in these words too: see its dates with `openssl s_client`"
+        reason
+            + "; a certificate that has expired is refused in these words too: see its dates with `openssl s_client`"
     } else {
         reason
     }

@@ -16,6 +16,7 @@ pub mod positions;
 pub mod producer;
 pub mod source;
 mod token;
+pub mod transactions;
 
 #[allow(unsafe_code)]
 mod admin_ffi;
@@ -27,9 +28,10 @@ pub mod gzip_ffi;
 mod produce_ffi;
 
 pub use config::Connection;
-pub use error::{BrokerError, ConfigError, ProduceError, SourceError};
+pub use error::{BrokerError, ConfigError, ProduceError, SourceError, TransactionError};
 pub use facts::{Broker, PartitionFacts, TopicFacts};
 pub use mock::MockKafka;
 pub use positions::{Problem, StoredPosition, compare_positions};
 pub use producer::{Delivery, Message, Producer};
 pub use source::{Assignment, Feed, PollLimits, PollOutcome, Position, Source};
+pub use transactions::{Outgoing, Transactions};

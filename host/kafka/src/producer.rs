@@ -135,11 +135,11 @@ impl Producer {
 
     fn stuck(&self) -> ProduceError {
         let reports = self.client.context();
-        let told = || reports.base.last_error().map(|told| told.reason);
+        let told = || reports.last_error().unwrap_or_else(|| "no answer".to_owned());
         ProduceError::Stuck {
             topic: self.topic.clone(),
             timeout_ms: u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX),
-            reason: reports.first_failure().or_else(told).unwrap_or_else(|| "no answer".to_owned()),
+            reason: reports.first_failure().unwrap_or_else(told),
         }
     }
 
@@ -158,13 +158,28 @@ pub(crate) struct Reports {
 }
 
 impl Reports {
-    fn new(base: Context) -> Self {
+    pub(crate) fn new(base: Context) -> Self {
         let (delivered, failed) = (AtomicU64::new(0), AtomicU64::new(0));
         Self { base, delivered, failed, first_failure: Mutex::new(None) }
     }
 
-    fn first_failure(&self) -> Option<String> {
+    /// Why the first record that was not delivered was not.
+    pub(crate) fn first_failure(&self) -> Option<String> {
         self.first_failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// The last error that librdkafka told.
+    pub(crate) fn last_error(&self) -> Option<String> {
+        self.base.last_error().map(|told| told.reason)
+    }
+
+    pub(crate) fn redact(&self, text: &str) -> String {
+        self.base.redact(text)
+    }
+
+    /// See [`Context::awaits_token`].
+    pub(crate) fn awaits_token(&self) -> bool {
+        self.base.awaits_token()
     }
 }
 

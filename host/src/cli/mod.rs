@@ -8,6 +8,7 @@ mod compared;
 mod completions;
 mod demo;
 mod file;
+mod letters;
 mod plugin;
 mod produce;
 mod run;
@@ -52,6 +53,7 @@ const EXAMPLES: &str = "Examples:
   host checkpoint show checkpoint
   host swap --checkpoint checkpoint --stage aggregate:daily ohlcv_upticks.wasm
   host file inspect out/daily/symbol=BTCUSDT/part-daily-g1-e0000000007-00000.snappy.parquet
+  host dead-letters count pipeline.toml
   host backtest pipeline.toml --against out/daily --aggregate ohlcv_upticks.wasm";
 
 #[derive(Debug, Subcommand)]
@@ -66,6 +68,9 @@ enum Command {
     /// Look at a published file and make its rows again
     #[command(subcommand)]
     File(file::FileCommand),
+    /// Count, show and replay what did not get through
+    #[command(subcommand)]
+    DeadLetters(letters::LettersCommand),
     /// Try plugins on a stretch of the past, and compare with what was published
     Backtest(backtest::BacktestArgs),
     /// Replace a plugin of a running job, with its open windows
@@ -109,6 +114,7 @@ impl Command {
             Self::Produce(args) => produce::run(&args),
             Self::Checkpoint(command) => checkpoint::run(command),
             Self::File(command) => file::run(command),
+            Self::DeadLetters(command) => letters::run(command),
             Self::Backtest(args) => backtest::run(&args),
             Self::Swap(args) => swap::run(&args),
             Self::Swaps(args) => swap::list(&args),

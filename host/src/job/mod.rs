@@ -116,7 +116,7 @@ fn is_stopped(error: &anyhow::Error) -> bool {
 }
 
 /// Milliseconds since 1970 UTC by the wall clock.
-fn now_ms() -> i64 {
+pub fn now_ms() -> i64 {
     chrono::Utc::now().timestamp_millis()
 }
 

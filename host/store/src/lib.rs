@@ -3,7 +3,7 @@
 //! [`store`], the commit protocol's view of storage, which an object store could
 //! give as well, and [`posix`], its form over files; [`checkpoint`], a checkpoint's
 //! bytes, and [`chain`], how they build upon one another; [`part`], [`footer`] and [`letters`], what is written as Parquet,
-//! and [`published`] and [`refusals`], what of it is read again;
+//! and [`published`], [`refusals`] and [`kept_letters`], what of it is read again;
 //! [`committer`], which performs the steps that `speed_layer_core::commit` decides;
 //! and for the operator [`inspect`], [`verify`](mod@verify) and [`rollback`].
 //!
@@ -21,6 +21,7 @@ mod error;
 pub mod failpoint;
 pub mod footer;
 pub mod inspect;
+pub mod kept_letters;
 pub mod layer;
 pub mod layout;
 pub mod letters;

@@ -7,6 +7,8 @@ mod dead_letters;
 mod disk_faults;
 mod full_disk;
 mod kafka_security;
+mod letters_replayed;
+mod letters_shown;
 mod owners;
 mod pipelines;
 mod poison;
