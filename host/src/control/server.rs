@@ -3,7 +3,7 @@
 //! one is under way is told so at once, and can take that one back.
 
 use std::fs::{DirBuilder, File, Permissions};
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{BufReader, ErrorKind, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -16,7 +16,8 @@ use anyhow::{Context, ensure};
 use speed_layer_store::StoreError;
 use tracing::{debug, warn};
 
-use super::{Answer, LINE_BYTES_MAX, SOCKET, SwapRequest};
+use super::message::component;
+use super::{Answer, SOCKET, SwapRequest};
 use crate::job::swap::{Request, Swapper, Told};
 
 /// Whoever says nothing for so long is not listened to any more.
@@ -115,10 +116,7 @@ fn serve(connection: &UnixStream, swapper: &Swapper) -> anyhow::Result<()> {
     connection.set_read_timeout(Some(SILENCE_MAX))?;
     connection.set_write_timeout(Some(SILENCE_MAX))?;
     let mut reader = BufReader::new(connection);
-    let mut line = String::new();
-    reader.by_ref().take(LINE_BYTES_MAX).read_line(&mut line).context("no request was heard")?;
-    let asked: SwapRequest = serde_json::from_str(&line)
-        .context("the request cannot be read; is `host` of the same version as the running job?")?;
+    let asked = SwapRequest::read(&mut reader)?;
     let stage = asked.stage.parse().map_err(anyhow::Error::msg)?;
     let SwapRequest { allow_downgrade, windows, output, command, shadow, .. } = asked;
     let request = Request { stage, allow_downgrade, windows, output, command, shadow };
@@ -146,17 +144,6 @@ fn serve(connection: &UnixStream, swapper: &Swapper) -> anyhow::Result<()> {
         Some(report) => say(connection, &Answer::Done(serde_json::to_value(report)?)),
         None => say(connection, &Answer::Told),
     }
-}
-
-fn component(reader: &mut impl Read, bytes: u64) -> anyhow::Result<Vec<u8>> {
-    let mut component = Vec::new();
-    reader.take(bytes).read_to_end(&mut component).context("the component was not sent in time")?;
-    ensure!(
-        component.len() as u64 == bytes,
-        "{} bytes of the component came in place of {bytes}",
-        component.len()
-    );
-    Ok(component)
 }
 
 fn say(mut connection: &UnixStream, answer: &Answer) -> anyhow::Result<()> {

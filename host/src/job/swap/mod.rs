@@ -3,6 +3,7 @@
 //! go on with the new stages on `probation`, and judges them at the next cut: either they
 //! are committed, or everything goes on from the cut with the old ones.
 
+mod asked;
 mod component;
 mod history;
 mod output;
@@ -32,17 +33,17 @@ use super::open_windows::OpenWindows;
 use crate::plan::Plan;
 use crate::stages::{AggregateClock, Chain, EpochContext};
 
+pub use asked::{Promote, Shadowing, Windows};
 pub use component::read_component;
 pub use history::{history_path, read_history, settle};
 pub use pause::{Pause, Watch};
 pub use prepare::Request;
 pub use probation::Probation;
 pub use rebuild::{OfKafka, Rebuild, Topic, check_groups};
-pub use shadow::{OpenState, Order, Promote, Seat, ShadowReport, Shadowing, Tap};
+pub use shadow::{OpenState, Order, Seat, ShadowReport, Tap};
 pub use swapper::{Report, Swapper, Told};
 pub use under_way::{Busy, Gate, TakenBack};
 pub use watch::Watcher;
-pub use windows::Windows;
 
 /// A stream that gives nothing to try the new plugin on is waited for so long.
 const PROBATION_MAX: Duration = Duration::from_secs(2);

@@ -10,10 +10,10 @@ use speed_layer_core::clock::ClockBounds;
 use speed_layer_core::swap::{column_changes, unbearable_for_readers};
 use speed_layer_plugin::{Plugin, PluginId};
 
+use super::asked::{Shadowing, Windows};
 use super::output::moved_aggregate;
 use super::refusal::{self, Obstacles};
-use super::shadow::Shadowing;
-use super::windows::{Windows, check_reset};
+use super::windows::check_reset;
 
 use crate::config::JobSpec;
 use crate::job::open_windows::OpenWindows;

@@ -15,8 +15,8 @@ use speed_layer_store::inspect::read_newest;
 use speed_layer_store::{Checkpoint, DiskLayer, Layout, PosixStore};
 use tracing::info;
 
+use super::asked::Windows;
 use super::under_way::TakenBack;
-use super::windows::Windows;
 use crate::config::{JobSpec, SourceSpec};
 use crate::job::commit::clock_bounds;
 use crate::job::now_ms;

@@ -6,8 +6,8 @@ use std::fmt::Write;
 use anyhow::bail;
 use speed_layer_core::swap::ColumnChange;
 
+use super::asked::Windows;
 use super::prepare::Request;
-use super::windows::Windows;
 
 /// What stands against one aggregate's going on.
 #[derive(Debug, Default)]

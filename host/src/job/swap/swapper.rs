@@ -12,9 +12,10 @@ use speed_layer_store::posix::CheckpointDir;
 use speed_layer_store::{DiskLayer, Layout, fail_point};
 use tracing::{info, warn};
 
+use super::asked::Shadowing;
 use super::history::{read_history, remember};
 use super::prepare::{Named, Opened, Request, SwapPlan, prepare};
-use super::shadow::{self, ShadowProgress, Shadowing};
+use super::shadow::{self, ShadowProgress};
 use super::under_way::{Gate, Pass};
 use super::{Outcome, Prepared, Rebuild, Reply, Topic, Windows, output};
 use crate::config::{JobSpec, Trigger};

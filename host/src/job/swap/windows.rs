@@ -2,26 +2,13 @@
 //! when on it counts rows. Decides over values.
 
 use anyhow::ensure;
-use serde::{Deserialize, Serialize};
 use speed_layer_core::settings::withheld_until_us;
 use speed_layer_core::time::{Duration, WindowSpec};
 
+use super::asked::Windows;
 use crate::config::AggregateSpec;
 use crate::plan::StageName;
 use crate::stages::AggregateClock;
-
-/// What becomes of the open windows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Windows {
-    /// The new plugin goes on with them, as they are or migrated.
-    #[default]
-    TakeOver,
-    /// Their values so far are written down; the new plugin begins with the next window.
-    Reset,
-    /// The new plugin makes them anew, from the topic.
-    Rebuild,
-}
 
 impl Windows {
     /// What is asked for an aggregate of a swap of `stage`, which has its windows only if

@@ -9,9 +9,10 @@ use anyhow::Context;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded, unbounded};
 
 use super::beside::Beside;
-use super::{Item, Link, Order, ShadowProgress, ShadowReport, Shadowing};
+use super::{Item, Link, Order, ShadowProgress, ShadowReport};
 use crate::job::Event;
 use crate::job::open_windows::OpenWindows;
+use crate::job::swap::asked::Shadowing;
 use crate::job::swap::prepare::Opened;
 use crate::plan::{Plan, StageName};
 

@@ -15,12 +15,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use clap::ValueEnum;
 use crossbeam_channel::Sender;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use speed_layer_core::group::GroupTable;
 use speed_layer_core::records::Records;
 
+use super::asked::{Promote, Shadowing};
 use crate::job::open_windows::Closed;
 use crate::stages::{AggregateClock, EpochContext, Seen};
 
@@ -32,27 +32,6 @@ pub use tap::Tap;
 /// What waits for the new plugin; with more than that, workers take no batch until it has
 /// caught up.
 const QUEUE_BYTES_MAX: usize = 64 << 20;
-
-/// How long the new plugin runs beside the old one, and what comes then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Shadowing {
-    /// Batches, of all workers together.
-    pub batches: u64,
-    pub promote: Promote,
-}
-
-/// Whether the new plugin takes over when it was compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub enum Promote {
-    /// If nothing differs
-    Equal,
-    /// Whatever differs
-    Always,
-    /// Only compare
-    Never,
-}
 
 impl Shadowing {
     /// Whether the new plugin takes over after this.
