@@ -166,6 +166,7 @@ impl Broker {
         let mut config = self.client();
         config.set("compression.type", codec).set("enable.idempotence", "true").set("linger.ms", "20");
         config.set("batch.num.messages", "10000").set("queue.buffering.max.messages", "200000");
+        config.set("message.max.bytes", "200000000");
         config.create_with_context(Deliveries::default()).context("cannot make a producer")
     }
 }

@@ -1,11 +1,7 @@
-//! What cannot be aggregated is found again, with its bytes and the reason, and is counted.
-
-use std::process::Command;
+//! What cannot be aggregated is found again and counted. Which records that are, and why, is `bad_input`'s table.
 
 use speed_layer_tests::job::{Job, new_folder};
 use speed_layer_tests::kafka;
-use speed_layer_tests::letters::Letter;
-use speed_layer_tests::places;
 use speed_layer_tests::reference::{closed, ohlcv, watermark_ms};
 use speed_layer_tests::table::assert_equal;
 use speed_layer_tests::ticks::{Plan, Spread, Tick};
@@ -33,89 +29,6 @@ fn tick(symbol: &str, event_time_ms: i64) -> Tick {
 fn record(value: Option<&str>) -> Record {
     let value = value.map(|text| text.as_bytes().to_vec());
     Record { partition: 0, key: Some(b"the key".to_vec()), value, timestamp_ms: None }
-}
-
-/// The digest that `inspect` must also tell, by another program.
-fn sha256(plugin: &str) -> String {
-    let output = Command::new("sha256sum").arg(places::plugin(plugin)).output().expect("coreutils");
-    String::from_utf8_lossy(&output.stdout).split_whitespace().next().unwrap_or_default().to_owned()
-}
-
-struct Case {
-    value: Option<String>,
-    kind: &'static str,
-    message: &'static str,
-    stage: &'static str,
-    plugin: &'static str,
-}
-
-fn parse_case(value: Option<&str>, kind: &'static str, message: &'static str) -> Case {
-    Case { value: value.map(Into::into), kind, message, stage: "parse", plugin: "ticker_json" }
-}
-
-fn clock_case(event_time_ms: i64, kind: &'static str, message: &'static str) -> Case {
-    let value = Some(tick("A", event_time_ms).to_json());
-    Case { value, kind, message, stage: "clock", plugin: "ticker_json" }
-}
-
-fn key_case(symbol: &str) -> Case {
-    let value = Some(tick(symbol, NOON_MS).to_json());
-    Case { value, kind: "key-unpathable", message: "symbol", stage: "aggregate", plugin: "ohlcv" }
-}
-
-fn cases() -> Vec<Case> {
-    vec![
-        parse_case(None, "tombstone", "no value"),
-        parse_case(Some(""), "empty", ""),
-        parse_case(Some(" \n"), "empty", ""),
-        parse_case(Some(r#"{"symbol":"A","event_"#), "malformed-json", "byte"),
-        parse_case(Some(r#"{"symbol":"A","event_time":1763640000000,"price":"2.0"}"#), "wrong-type", "price"),
-        parse_case(Some(r#"{"symbol":"A","price":2.0}"#), "missing-event-time", "event_time"),
-        parse_case(Some("[1, 2]"), "not-an-object", ""),
-        clock_case(915_148_800_000, "before-min-event-time", "915148800000"),
-        clock_case(NOON_MS / 1_000, "before-min-event-time", "seconds"),
-        clock_case(4_102_444_800_000, "beyond-max-future-skew", "4102444800000"),
-        clock_case(NOON_MS * 1_000, "beyond-max-future-skew", "microseconds"),
-        key_case(""),
-        key_case("__HIVE_DEFAULT_PARTITION__"),
-        key_case(&"x".repeat(260)),
-    ]
-}
-
-fn check(case: &Case, offset: i64, letter: &Letter, topic: &str) {
-    let about = format!("{:?}: {letter:?}", case.value);
-    assert_eq!((letter.topic.as_str(), letter.partition, letter.offset), (topic, 0, offset), "{about}");
-    assert_eq!(letter.key.as_deref(), Some(&b"the key"[..]), "{about}");
-    assert_eq!(letter.value.as_deref(), case.value.as_deref().map(str::as_bytes), "{about}");
-    assert_eq!((letter.kind.as_str(), letter.stage.as_str()), (case.kind, case.stage), "{about}");
-    assert!(letter.message.contains(case.message) && !letter.message.is_empty(), "{about}");
-    let aggregate = (case.stage == "aggregate").then_some("daily");
-    assert_eq!(letter.aggregate.as_deref(), aggregate, "{about}");
-    assert_eq!(letter.plugin_digest.as_deref(), Some(sha256(case.plugin).as_str()), "{about}");
-}
-
-#[test]
-fn each_fault_is_a_dead_letter_with_its_bytes_and_its_reason_and_the_stream_goes_on() {
-    let broker = kafka::shared();
-    let (topic, cases) = ("dead-letters", cases());
-    broker.create_topic(topic, 1, &[]).expect("a new name");
-    let good = |at_ms: i64| record(Some(&tick("A", at_ms).to_json()));
-    let bad = cases.iter().map(|case| record(case.value.as_deref()));
-    let all = std::iter::once(good(NOON_MS)).chain(bad).chain([good(NOON_MS + 2 * DAY_MS)]);
-    broker.produce(topic, "gzip", all).expect("all acknowledged");
-    let job = Job::new(broker, topic);
-    let summary = job.summary();
-    let letters = job.dead_letters();
-    assert_eq!(letters.len(), cases.len(), "{letters:#?}");
-    for (index, (case, letter)) in cases.iter().zip(&letters).enumerate() {
-        check(case, 1 + index as i64, letter, topic);
-    }
-    assert_eq!(summary["records_dead_lettered"], cases.len(), "{summary}");
-    assert_eq!(summary["rows_aggregated"], 2, "{summary}");
-    let by_stage = &summary["account"]["dead_lettered"];
-    assert_eq!((&by_stage["parse"], &by_stage["clock"]), (&7.into(), &4.into()), "{summary}");
-    assert_eq!(summary["account"]["aggregates"]["daily"]["dead_lettered"], 3, "{summary}");
-    assert_eq!(job.table().len(), 1, "a far future time would have closed the last window too");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Tests with a broker.
 
+mod bad_input;
 mod brokers_away;
 mod checkpoints;
 mod compacted;
