@@ -151,14 +151,11 @@ impl<'a> MissedColumns<'a> {
     }
 }
 
-fn column<'a>(batch: &'a RecordBatch, name: Other) -> Result<&'a ArrayRef, Other> {
+fn column(batch: &RecordBatch, name: Other) -> Result<&ArrayRef, Other> {
     batch.column_by_name(name).ok_or(name)
 }
 
-fn numbers<'a, T: ArrowPrimitiveType>(
-    batch: &'a RecordBatch,
-    name: Other,
-) -> Result<&'a PrimitiveArray<T>, Other> {
+fn numbers<T: ArrowPrimitiveType>(batch: &RecordBatch, name: Other) -> Result<&PrimitiveArray<T>, Other> {
     column(batch, name)?.as_primitive_opt::<T>().ok_or(name)
 }
 
