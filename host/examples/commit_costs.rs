@@ -97,7 +97,7 @@ impl<'a> Job<'a> {
             leader_epoch: None,
         };
         let facts = TopicFacts { topic: spec.source.topic.clone(), id: None, partitions: vec![all] };
-        let taken = Planned::of(spec, store(spec)?)?.take()?;
+        let taken = Planned::of(spec, store(spec)?)?.take(None)?;
         let (beginnings, stop) = (Beginnings::at_log_start(&facts), StopHandle::default());
         let opened = taken.assemble(&facts, &beginnings, &stop, |_, _| {
             Ok(Started { source: None, lookout: None, feeds: vec![NoFeed] })

@@ -12,15 +12,17 @@ pub enum Stage {
     End,
     /// Taking the job and bringing it back to where it was.
     Start,
+    /// Sending letters to topics, in a job that does.
+    Outbox,
     /// Of a swap that succeeds.
     Swap,
     /// Of a swap that is rolled back.
     Revert,
 }
 
-use Stage::{Batch, Commit, End, Revert, Start, Swap};
+use Stage::{Batch, Commit, End, Outbox, Revert, Start, Swap};
 
-pub const POINTS: [(&str, Stage); 63] = [
+pub const POINTS: [(&str, Stage); 66] = [
     ("source.after_poll", Batch),
     ("parse.mid_batch", Batch),
     ("transform.mid_batch", Batch),
@@ -69,6 +71,9 @@ pub const POINTS: [(&str, Stage); 63] = [
     ("recover.before_dir_sync", Start),
     ("recover.mid_delete", Start),
     ("source.before_seek", Start),
+    ("outbox.settled", Outbox),
+    ("outbox.before_send", Outbox),
+    ("outbox.after_send", Outbox),
     ("swap.opened", Swap),
     ("swap.kept", Swap),
     ("swap.cut", Swap),

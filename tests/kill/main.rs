@@ -10,6 +10,7 @@ mod fence;
 mod field;
 mod load;
 mod oracle;
+mod outbox;
 mod points;
 mod program;
 mod readers;
@@ -133,6 +134,7 @@ fn play(field: &mut Field, round: &Round) -> Result<()> {
         None if round.point == RANDOM => load::play(field, &name, &mut rng),
         None => match field.point_of_swap(&round.point) {
             Some(point) => swaps::play(field, &name, &point, &mut rng),
+            None if field.is_of_outbox(&round.point) => outbox::play(field, &name, &round.point, &mut rng),
             None => points::play(field, &name, &round.point, &mut rng),
         },
     }

@@ -17,29 +17,36 @@ use speed_layer_tests::parquet_table::files;
 use crate::readers::Seen;
 use crate::records::{Group, Id, Truth};
 
-/// Compares; gives what a reader must have seen in the end.
+/// The records that lie in a job's folder as dead letters.
+///
+/// # Errors
+/// A file is not as it should be.
+pub fn dead_letters(folder: &Path) -> Result<Vec<Id>> {
+    let letters = letters::read(&folder.join("out.dead-letters"))?;
+    Ok(letters.iter().map(|letter| (letter.partition, letter.offset)).collect())
+}
+
+/// Compares, with these dead letters; gives what a reader of the folder must have seen in the end.
 ///
 /// # Errors
 /// What is missing, twice or strange; at most a few of each kind are named.
-pub fn compare(folder: &Path, truth: &Truth) -> Result<Seen> {
+pub fn compare(folder: &Path, truth: &Truth, dead: &[Id]) -> Result<Seen> {
     let published = published(&folder.join("out"))?;
     let late = letters::read(&folder.join("out.late"))?;
-    let dead = letters::read(&folder.join("out.dead-letters"))?;
     let seen = Seen {
         rows: published.len() as u64,
         ids: published.iter().map(|(_, ids)| ids.len() as u64).sum(),
-        dead_letters: dead.len() as u64,
+        dead_letters: dead_letters(folder)?.len() as u64,
         late: late.len() as u64,
     };
-    compare_bad(&dead, &truth.bad)?;
+    compare_bad(dead, &truth.bad)?;
     compare_groups(found(published, &late, truth)?, truth)?;
     Ok(seen)
 }
 
-fn compare_bad(dead: &[Letter], bad: &BTreeSet<Id>) -> Result<()> {
-    let ids: Vec<Id> = dead.iter().map(|letter| (letter.partition, letter.offset)).collect();
-    let unique: BTreeSet<Id> = ids.iter().copied().collect();
-    ensure!(unique.len() == ids.len(), "dead letters are there twice: {:?}", doubled(&ids));
+fn compare_bad(dead: &[Id], bad: &BTreeSet<Id>) -> Result<()> {
+    let unique: BTreeSet<Id> = dead.iter().copied().collect();
+    ensure!(unique.len() == dead.len(), "dead letters are there twice: {:?}", doubled(dead));
     ensure!(unique == *bad, "dead letters differ: {:?}", few(unique.symmetric_difference(bad)));
     Ok(())
 }

@@ -62,7 +62,8 @@ fn kill_at_point(field: &mut Field, name: &str, point: &str, rng: &mut Rng) -> R
 /// It ends in no order, other than by the kill.
 pub fn kill_again(field: &mut Field, job: &Job, rng: &mut Rng) -> Result<bool> {
     let at_start = rng.bool();
-    let is_wanted = |point: &&Point| !point.is_of_swap() && (!at_start || point.stage == "Start");
+    let is_special = |point: &Point| point.is_of_swap() || point.is_of_outbox();
+    let is_wanted = |point: &&Point| !is_special(point) && (!at_start || point.stage == "Start");
     let wanted: Vec<_> = field.points.iter().filter(is_wanted).collect();
     let Some(point) = rng.choice(&wanted) else { return Ok(false) };
     let passing = any_passing(passed(&field.passed_again, &point.name), rng);

@@ -29,7 +29,7 @@ pub const LIMIT: Duration = Duration::from_secs(120);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Point {
     pub name: String,
-    /// `Batch`, `Commit`, `End`, `Start`, `Swap` or `Revert`.
+    /// `Batch`, `Commit`, `End`, `Start`, `Outbox`, `Swap` or `Revert`.
     pub stage: String,
 }
 
@@ -37,6 +37,11 @@ impl Point {
     /// Passed only where somebody asks for a swap.
     pub fn is_of_swap(&self) -> bool {
         self.stage == "Swap" || self.is_of_revert()
+    }
+
+    /// Passed only where letters go to topics.
+    pub fn is_of_outbox(&self) -> bool {
+        self.stage == "Outbox"
     }
 
     /// Passed only where the new plugin fails.
@@ -99,6 +104,18 @@ impl Job {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         fs::write(folder.join("pipeline.toml"), pipeline(folder, brokers, topic, records_per_commit))?;
         Ok(Self { folder: folder.to_owned() })
+    }
+
+    /// Has it send its dead letters to a topic, under a name of its own: other jobs of the name send, too.
+    ///
+    /// # Errors
+    /// There is no room.
+    pub fn send_letters(&self, name: &str, topic: &str) -> Result<()> {
+        let path = self.folder.join("pipeline.toml");
+        let named = format!("name = \"{name}\"");
+        let text = fs::read_to_string(&path)?.replace(&format!("name = \"{JOB}\""), &named);
+        let sink = format!("[dead_letters]\nsink = {{ type = \"kafka\", topic = \"{topic}\" }}\n");
+        Ok(fs::write(path, text + &sink)?)
     }
 
     /// Gives it plugin files of its own, which may then be replaced.

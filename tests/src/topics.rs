@@ -3,6 +3,7 @@
 //! The partition of every record is given, and one producer writes them all, so a record's offset is known
 //! before it is written: its place among those of its partition.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicRe
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::{ClientContext, Message};
 
@@ -214,6 +216,49 @@ pub type Read = (i32, i64, Option<Vec<u8>>);
 /// # Errors
 /// The broker stops answering.
 pub fn read_all(broker: &Broker, topic: &str, partitions: i32) -> Result<Vec<Read>> {
+    let mut records = Vec::new();
+    for_each(broker, topic, partitions, |record| {
+        records.push((record.partition(), record.offset(), record.payload().map(<[u8]>::to_vec)));
+    })?;
+    records.sort_by_key(|(partition, offset, _)| (*partition, *offset));
+    Ok(records)
+}
+
+/// A record with its headers, whose values are text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Headed {
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    pub timestamp_ms: Option<i64>,
+    pub headers: BTreeMap<String, String>,
+}
+
+/// Reads every committed record of a topic with its headers, in no order.
+///
+/// # Errors
+/// The broker stops answering.
+pub fn read_headed(broker: &Broker, topic: &str, partitions: i32) -> Result<Vec<Headed>> {
+    let mut records = Vec::new();
+    for_each(broker, topic, partitions, |record| {
+        let headers = record.headers().into_iter().flat_map(Headers::iter);
+        let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+        records.push(Headed {
+            key: record.key().map(<[u8]>::to_vec),
+            value: record.payload().map(<[u8]>::to_vec),
+            timestamp_ms: record.timestamp().to_millis(),
+            headers: headers.map(|header| (header.key.to_owned(), text(header.value))).collect(),
+        });
+    })?;
+    Ok(records)
+}
+
+/// To the end of what is committed.
+fn for_each(
+    broker: &Broker,
+    topic: &str,
+    partitions: i32,
+    mut take: impl FnMut(&BorrowedMessage<'_>),
+) -> Result<()> {
     let mut config = broker.client();
     config.set("group.id", "reader").set("enable.auto.commit", "false").set("enable.partition.eof", "true");
     let consumer: BaseConsumer = config.set("auto.offset.reset", "earliest").create()?;
@@ -222,17 +267,14 @@ pub fn read_all(broker: &Broker, topic: &str, partitions: i32) -> Result<Vec<Rea
         wanted.add_partition_offset(topic, partition, rdkafka::Offset::Beginning)?;
     }
     consumer.assign(&wanted)?;
-    let (mut records, mut ends) = (Vec::new(), 0);
+    let mut ends = 0;
     while ends < partitions {
         match consumer.poll(LIMIT) {
-            Some(Ok(record)) => {
-                records.push((record.partition(), record.offset(), record.payload().map(<[u8]>::to_vec)));
-            }
+            Some(Ok(record)) => take(&record),
             Some(Err(KafkaError::PartitionEOF(_))) => ends += 1,
             Some(Err(error)) => return Err(error.into()),
             None => bail!("the broker gave nothing for {} s", LIMIT.as_secs()),
         }
     }
-    records.sort_by_key(|(partition, offset, _)| (*partition, *offset));
-    Ok(records)
+    Ok(())
 }

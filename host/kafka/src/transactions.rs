@@ -114,6 +114,9 @@ impl Transactions {
     }
 
     fn refused(&self, record: &Outgoing<'_>, error: &KafkaError) -> TransactionError {
+        if self.client.client().fatal_error().is_some() {
+            return self.error("writing", error);
+        }
         let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
         let reason = self.reason(&error.to_string());
         TransactionError::Refused { topic: record.topic.to_owned(), bytes, reason }
@@ -122,7 +125,9 @@ impl Transactions {
     fn error(&self, what: &'static str, error: &KafkaError) -> TransactionError {
         use RDKafkaErrorCode as Code;
         let (id, reason) = (self.id.clone(), self.reason(&error.to_string()));
-        match error.rdkafka_error_code() {
+        // What ended the producer, where something has, says more than what that led to.
+        let fatal = self.client.client().fatal_error().map(|(code, _)| code);
+        match fatal.or_else(|| error.rdkafka_error_code()) {
             Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch) => {
                 TransactionError::Fenced { id }
             }

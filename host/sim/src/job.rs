@@ -240,7 +240,8 @@ impl<'a, S: CommitStore> Job<'a, S> {
         }
         std::mem::replace(&mut self.account, account(self.truth)).check()?;
         let kind = self.kind(rng);
-        let pending = PendingCommit { progress: self.progress(), kind, states: self.states(kind)?, files };
+        let (progress, states) = (self.progress(), self.states(kind)?);
+        let pending = PendingCommit { progress, kind, states, files, outbox: Vec::new() };
         let committed = self.committer.commit(pending)?;
         self.unread = false;
         witness.durable(committed.epoch);

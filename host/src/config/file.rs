@@ -9,10 +9,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::ConfigError;
-use super::job::{AggregateSpec, ClockSpec, JobSpec, OnDataLoss, SourceSpec, StageSpec, Start, Trigger};
+use super::job::{
+    AggregateSpec, ClockSpec, JobSpec, OnDataLoss, SideSinks, SourceSpec, StageSpec, Start, Trigger,
+};
 use super::limits::FileLimits;
 use super::nearest::nearest;
 use super::properties::property_text;
+use super::side_sinks::FileSide;
 use super::values;
 
 #[derive(Debug, Default, Deserialize)]
@@ -28,6 +31,8 @@ pub struct FileJob {
     pub parse: FileStage,
     pub transform: Vec<FileStage>,
     pub aggregate: Vec<FileAggregate>,
+    pub dead_letters: FileSide,
+    pub late: FileSide,
     pub limits: FileLimits,
 }
 
@@ -127,9 +132,11 @@ impl FileJob {
         let name = self.name.unwrap_or_else(|| first.name.clone());
         values::check_name("name", &name)?;
         let (limits, poison) = self.limits.finish()?;
+        let source = self.source.kafka.finish()?;
         Ok(JobSpec {
             name,
-            source: self.source.kafka.finish()?,
+            sides: SideSinks::of(self.dead_letters, self.late, &source.topic)?,
+            source,
             trigger: self.trigger.as_deref().map_or(Ok(Trigger::IntervalMs(10_000)), values::trigger)?,
             max_records_per_trigger: values::positive(self.max_records_per_trigger)?,
             checkpoint: self.checkpoint.ok_or(ConfigError::Missing {

@@ -29,6 +29,14 @@ pub struct JobSpec {
     /// What a call of any plugin may use.
     pub limits: Limits,
     pub poison: PoisonSpec,
+    pub sides: SideSinks,
+}
+
+/// The topics for what does not get through; `None`: Parquet beside the first output.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SideSinks {
+    pub dead_letters: Option<String>,
+    pub late: Option<String>,
 }
 
 /// How far the search for the rows that a plugin fails on goes.

@@ -10,12 +10,13 @@ mod job;
 mod limits;
 mod nearest;
 mod properties;
+mod side_sinks;
 mod values;
 
 pub use flags::{RunFlags, load};
 pub use job::{
-    AggregateSpec, ClockSpec, Compression, JobSpec, OnDataLoss, PoisonSpec, SourceSpec, StageSpec, Start,
-    Trigger,
+    AggregateSpec, ClockSpec, Compression, JobSpec, OnDataLoss, PoisonSpec, SideSinks, SourceSpec, StageSpec,
+    Start, Trigger,
 };
 pub use properties::properties_of;
 

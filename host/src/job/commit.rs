@@ -1,6 +1,7 @@
 //! One epoch's commit: partial states merged, closed windows finished, side rows and
 //! windows staged, and the whole sealed and published by the store's committer.
 
+mod sides;
 mod trial;
 
 use std::collections::BTreeMap;
@@ -16,18 +17,18 @@ use speed_layer_core::commit::{
 use speed_layer_core::group::GroupTable;
 use speed_layer_store::fail_point;
 use speed_layer_store::footer::{OffsetRange, Recipe};
-use speed_layer_store::letters::{DeadLetters, LateRows, Letter};
+use speed_layer_store::letters::DeadLetters;
 use speed_layer_store::{CommitStore, Committer, Footer, PendingCommit, States};
 
 use super::open_windows::{Closed, OpenWindows};
 use super::partitions::Partitions;
 use super::recipe::recipe;
-use super::side_files::push_side;
 use super::snapshots::Snapshots;
 use super::swap::OpenState;
-use crate::config::{AggregateSpec, ClockSpec, Compression};
+use crate::config::{AggregateSpec, ClockSpec, Compression, SideSinks};
 use crate::stages::{AggregateClock, EpochContext, Partial, Sides};
 
+use sides::Staged;
 pub use trial::Replacement;
 use trial::{Before, PartialWindows};
 
@@ -122,6 +123,7 @@ pub struct Commits<S: CommitStore> {
     /// How many of them are in a checkpoint.
     pub gaps_committed: usize,
     pub clock: ClockSpec,
+    pub sides: SideSinks,
     /// What this process has committed.
     pub account: Account,
     pub windows_out: u64,
@@ -191,19 +193,20 @@ impl<S: CommitStore<Chain: Send + 'static>> EpochCommit for Commits<S> {
     ) -> anyhow::Result<Done> {
         self.snapshots.settle(&mut self.committer, false)?;
         let Folded { mut account, sides, closed, changed, .. } = folded;
-        let mut files = Vec::new();
+        let mut staged = Staged::default();
         let windows = closed.iter().map(Closed::rows).sum();
         let mut notes = DeadLetters::default();
         for (index, (closed, clock)) in closed.into_iter().zip(clocks).enumerate() {
             account.groups_dead_lettered += self.note_groups(index, &closed, epoch, &mut notes);
-            self.stage_windows(index, closed, epoch, clock, partitions, &mut files)?;
+            self.stage_windows(index, closed, epoch, clock, partitions, &mut staged.files)?;
         }
-        self.stage_sides(sides, notes, epoch, partitions, &mut files)?;
-        self.stage_partials(epoch, partitions, &mut files)?;
+        self.stage_sides(sides, notes, epoch, partitions, &mut staged)?;
+        self.stage_partials(epoch, partitions, &mut staged.files)?;
         account.check()?;
         let (kind, states) = self.states(&changed).context("the open windows cannot be written down")?;
         let progress = self.progress(epoch, clocks, partitions);
-        let committed = self.committer.commit(PendingCommit { progress, kind, states, files })?;
+        let Staged { files, outbox } = staged;
+        let committed = self.committer.commit(PendingCommit { progress, kind, states, files, outbox })?;
         self.gaps_committed = self.gaps.len();
         self.writes_all = false;
         self.snapshots.begin_due(&mut self.committer)?;
@@ -247,11 +250,13 @@ pub struct Beginning<S: CommitStore> {
     /// So many of them are in the checkpoint.
     pub gaps_committed: usize,
     pub clock: ClockSpec,
+    pub sides: SideSinks,
 }
 
 impl<S: CommitStore> Commits<S> {
     pub fn new(beginning: Beginning<S>) -> Self {
-        let Beginning { topic, committer, aggregates, stages, gaps, gaps_committed, clock } = beginning;
+        let Beginning { topic, committer, aggregates, stages, gaps, gaps_committed, clock, sides } =
+            beginning;
         let account = Account::new(aggregates.iter().map(|aggregate| aggregate.spec.name.as_str()));
         Self {
             topic,
@@ -262,6 +267,7 @@ impl<S: CommitStore> Commits<S> {
             gaps,
             gaps_committed,
             clock,
+            sides,
             account,
             windows_out: 0,
             commits: 0,
@@ -297,70 +303,6 @@ impl<S: CommitStore> Commits<S> {
             files.push(self.committer.finish_part(part, &footer)?);
         }
         Ok(())
-    }
-
-    fn stage_sides(
-        &mut self,
-        sides: Sides,
-        mut dead: DeadLetters,
-        epoch: &EpochContext,
-        partitions: &Partitions,
-        files: &mut Vec<PublishEntry>,
-    ) -> anyhow::Result<()> {
-        let mut late = LateRows::default();
-        let mut lowest = BTreeMap::new();
-        for row in sides.into_sorted() {
-            lowest.entry(row.partition).or_insert(row.offset);
-            push_side(&row, &self.topic, epoch, &mut dead, &mut late);
-        }
-        let mut footer = self.footer(epoch, partitions, &lowest);
-        footer.plugins = self.row_plugins().collect();
-        let batches = [
-            (OutputId::DeadLetters, (!dead.is_empty()).then(|| dead.take()).transpose()?),
-            (OutputId::Late, (!late.is_empty()).then(|| late.take()).transpose()?),
-        ];
-        for (output, batch) in batches {
-            let Some(batch) = batch else { continue };
-            let mut part = self.committer.begin_part(&output, "", batch.schema(), Codec::Snappy)?;
-            part.write(&batch)?;
-            files.push(self.committer.finish_part(part, &footer)?);
-        }
-        Ok(())
-    }
-
-    /// Names the groups whose results were cut short in the dead letters; they have no
-    /// record of their own, so the lowest offset of their windows stands for them.
-    fn note_groups(
-        &self,
-        index: usize,
-        closed: &Closed,
-        epoch: &EpochContext,
-        dead: &mut DeadLetters,
-    ) -> u64 {
-        let aggregate = &self.aggregates[index];
-        let digest = aggregate.plugins.last().map(|plugin| plugin.digest.to_string());
-        let (partition, offset) = closed.lowest_offsets.first().copied().unwrap_or((0, 0));
-        for note in &closed.notes {
-            let message = format!(
-                "group {} of the window at {} us: {}",
-                note.group, note.window_start_us, note.message
-            );
-            dead.push(&Letter {
-                topic: &self.topic,
-                partition,
-                offset,
-                timestamp_ms: None,
-                key: None,
-                value: None,
-                kind: &note.kind,
-                message: &message,
-                stage: "aggregate",
-                aggregate: Some(&aggregate.spec.name),
-                plugin_digest: digest.as_deref(),
-                epoch: Epoch(epoch.epoch),
-            });
-        }
-        closed.notes.len() as u64
     }
 
     fn row_plugins(&self) -> impl Iterator<Item = PluginUse> + '_ {

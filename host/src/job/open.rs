@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use speed_layer_core::commit::{JobName, MovedOutput, OffsetMark, PartitionProgress};
+use speed_layer_core::commit::{JobName, MovedOutput, OffsetMark, PartitionProgress, pending_outbox};
 use speed_layer_core::settings::Difference;
 use speed_layer_kafka::source::SourceOptions;
 use speed_layer_kafka::{Assignment, Broker, Connection, Feed, Source, TopicFacts};
@@ -18,7 +18,8 @@ use speed_layer_store::fail_point;
 use speed_layer_store::layer::FileLayer;
 use speed_layer_store::posix::CheckpointDir;
 use speed_layer_store::{
-    Checkpoint, Committer, DiskLayer, DiskStore, Layout, PosixStore, Recovered, peek, recover,
+    Checkpoint, Committer, DiskLayer, DiskStore, Layout, LetterSender, PosixStore, Recovered, peek,
+    recover_with,
 };
 use tracing::warn;
 
@@ -34,7 +35,8 @@ use super::positions::{self, Beginnings};
 use super::swap::{self, OfKafka, Swapper};
 use super::worker::{Command, Shared, Worker};
 use super::{Event, now_ms, stored};
-use crate::config::{AggregateSpec, JobSpec, Trigger};
+use crate::config::{AggregateSpec, JobSpec, SideSinks, Trigger};
+use crate::letters::KafkaOutbox;
 use crate::plan::{AggregatePlan, Plan};
 use crate::stages::{Chain, EpochContext};
 
@@ -75,7 +77,8 @@ impl<'a, L: FileLayer> Opened<'a, Feed, L> {
         let facts = broker.wait_for_topic(&spec.source.topic, patience, &|| !stop.is_asked())?;
         let found = Found { connection, broker, facts };
         found.beginnings(spec, planned.seen.as_ref().map(stored_partitions))?;
-        let taken = planned.take()?;
+        let sender = planned.sender()?;
+        let taken = planned.take(sender)?;
         let beginnings = found.beginnings(spec, taken.stored_partitions())?;
         let wants_headers = taken.plan.parse.reads.headers;
         let Found { connection, broker, facts } = found;
@@ -137,13 +140,25 @@ impl<'a, L: FileLayer> Planned<'a, L> {
         Ok(Self { spec, plan, runtime, store, seen, moves })
     }
 
-    /// Takes the job. From here on files are written.
+    /// Who sends letters to topics, where some go there or are to go there still.
+    ///
+    /// # Errors
+    /// A topic is not there, or no broker answers.
+    fn sender(&self) -> anyhow::Result<Option<LetterSender>> {
+        let is_pending = self.seen.as_ref().is_some_and(|of| !pending_outbox(&of.manifest).is_empty());
+        if self.spec.sides == SideSinks::default() && !is_pending {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(KafkaOutbox::of(self.spec)?)))
+    }
+
+    /// Takes the job. From here on files are written, and letters sent.
     ///
     /// # Errors
     /// Another owner, or a checkpoint that cannot be gone on from.
-    pub fn take(self) -> anyhow::Result<Taken<'a, L>> {
+    pub fn take(self, sender: Option<LetterSender>) -> anyhow::Result<Taken<'a, L>> {
         let Self { spec, plan, runtime, store, moves, .. } = self;
-        let Recovered { committer, checkpoint, set_aside } = recover(store)?;
+        let Recovered { committer, checkpoint, set_aside } = recover_with(store, sender)?;
         for epoch in set_aside {
             warn!(%epoch, "a damaged checkpoint that had published nothing was set aside");
         }
@@ -253,6 +268,7 @@ impl<'a, L: FileLayer> Taken<'a, L> {
             gaps,
             gaps_committed,
             clock: spec.clock.clone(),
+            sides: spec.sides.clone(),
             committer: self.committer,
         });
         let store = commits.committer.store();

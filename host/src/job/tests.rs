@@ -56,7 +56,7 @@ fn run(spec: &JobSpec, topic: &MemoryTopic, workers: usize) -> Summary {
 
 /// A job that is ready to run over what the topic holds now.
 fn open<'a>(spec: &'a JobSpec, topic: &MemoryTopic, workers: usize) -> Opened<'a, MemoryFeed> {
-    let taken = Planned::of(spec, store(spec).unwrap()).unwrap().take().unwrap();
+    let taken = Planned::of(spec, store(spec).unwrap()).unwrap().take(None).unwrap();
     let facts = topic.facts();
     let beginnings = match taken.stored_partitions() {
         Some(stored) => positions::resumed(&spec.source, stored, &facts).unwrap(),

@@ -6,17 +6,21 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::ValueEnum;
 use speed_layer_core::commit::OutputId;
+use speed_layer_core::records::Records;
 use speed_layer_store::kept_letters::{KeptLetter, letter_files, letters_of};
 
 use super::filter::Filter;
-use crate::config::JobSpec;
-use crate::job::replay::store;
+use super::headers::letter_of;
+use crate::config::{JobSpec, SourceSpec};
+use crate::job::replay::{KafkaTopic, RereadTopic, Stretch, read, store};
 
 /// A place with letters.
 #[derive(Debug, Clone)]
 pub enum Kept {
     /// Parquet files in a folder, or below it.
     Folder(PathBuf),
+    /// A topic; a source over it.
+    Topic { source: Box<SourceSpec>, job: String, is_late: bool },
 }
 
 /// Which letters come first.
@@ -42,14 +46,22 @@ impl Kept {
     /// # Errors
     /// Its output has no name that another could be named after.
     pub fn of(spec: &JobSpec, is_late: bool) -> anyhow::Result<Self> {
-        let output = if is_late { OutputId::Late } else { OutputId::DeadLetters };
+        let sinks = &spec.sides;
+        let (output, topic) = match is_late {
+            true => (OutputId::Late, &sinks.late),
+            false => (OutputId::DeadLetters, &sinks.dead_letters),
+        };
+        if let Some(topic) = topic {
+            let source = Box::new(SourceSpec { topic: topic.clone(), ..spec.source.clone() });
+            return Ok(Self::Topic { source, job: spec.name.clone(), is_late });
+        }
         let store = store(spec)?;
         let root = store.layout().root(&output).context("the job has no output")?;
         Ok(Self::Folder(root.to_owned()))
     }
 
-    /// Gives every letter to `take`, those of the earliest commit first, within one by
-    /// partition and offset.
+    /// Gives every letter to `take`: of files those of the earliest commit first, within one
+    /// by partition and offset; of a topic in the order of each of its partitions.
     ///
     /// # Errors
     /// One cannot be read; that of `take`.
@@ -60,6 +72,17 @@ impl Kept {
                     letters_of(&file)?.into_iter().try_for_each(&mut *take)?;
                 }
                 Ok(())
+            }
+            Self::Topic { source, job, is_late } => {
+                let topic = KafkaTopic::of(source, job, true)?;
+                let ends = topic.facts()?.partitions.into_iter();
+                let stretch =
+                    Stretch::new(&source.topic, ends.map(|of| (of.partition, of.log_start..of.last_stable)));
+                let mut give = |records: &Records| {
+                    let letters = (0..records.len()).filter_map(|row| letter_of(records, row, job));
+                    letters.filter(|letter| letter.missed.is_some() == *is_late).try_for_each(&mut *take)
+                };
+                read(&topic, &stretch, &mut give).map(|_| ())
             }
         }
     }
@@ -100,7 +123,9 @@ impl First {
 
     fn cut(&mut self) {
         match self.order {
-            Order::Newest => self.numbered.sort_by_key(|(number, _)| Reverse(*number)),
+            Order::Newest => {
+                self.numbered.sort_by_key(|(number, letter)| Reverse((letter.epoch, *number)));
+            }
             Order::Offset => {
                 self.numbered.sort_by_key(|(number, letter)| (letter.partition, letter.offset, *number));
             }

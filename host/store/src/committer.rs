@@ -10,62 +10,22 @@ use std::path::Path;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use parquet::errors::ParquetError;
 use speed_layer_core::commit::{
-    Chain, Codec, CommitShape, Digest, Epoch, FORMAT_VERSION, Generation, JobName, Kind, Manifest, Outcome,
-    OutputId, PartName, Progress, PublishEntry, Refusal, Rivals, Step, Stop, next_step,
+    Chain, Codec, CommitShape, Digest, Epoch, FORMAT_VERSION, Generation, Kind, Manifest, OutboxEntry,
+    Outcome, OutputId, PartName, Progress, PublishEntry, Rivals, Step, Stop, next_step,
 };
 use speed_layer_core::group::StoredGroups;
 
 use crate::chain::{SnapshotError, SnapshotMade, SnapshotTask, Whole, bytes_of, read_one};
 use crate::checkpoint::{CheckpointError, States, encode};
+use crate::commit_error::{CommitError, writing};
 use crate::container::trailer;
 use crate::error::StoreError;
 use crate::failpoint::fail_point;
 use crate::footer::Footer;
+use crate::outbox::{self, LetterSender};
 use crate::part::ParquetPart;
 use crate::store::CommitStore;
-
-/// Why a start or a commit failed. In every case the process ends; what is committed
-/// stays, and the next start goes on from there.
-#[derive(Debug, thiserror::Error)]
-pub enum CommitError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(
-        "job {job} (checkpoints in {place}) does not start: {refusal}{command}",
-        command = rollback_command(refusal, place)
-    )]
-    Refused { job: JobName, place: String, refusal: Box<Refusal> },
-    #[error(
-        "job {job} belongs to another process now (the highest `generation-` file in {place} names it): this one \
-         commits nothing more and ends; see that only one host runs the job and that nobody removes its lock \
-         file, then start again if the other one is gone too"
-    )]
-    Fenced { job: JobName, place: String },
-    #[error(
-        "{path} under {root} exists with another content than the one committed for it; it was not touched: see \
-         who wrote it, move it away, and start again"
-    )]
-    Conflict { root: String, path: String },
-    #[error(
-        "{path} is committed but neither in the output {root} nor in its staging directory; if the output was \
-         moved, start once with the directories as they were and end it in order (Ctrl-C or SIGTERM), else \
-         restore that file"
-    )]
-    Missing { root: String, path: String },
-    #[error("the checkpoint of job {job} cannot be written: {cause}")]
-    Checkpoint { job: JobName, cause: CheckpointError },
-    #[error(
-        "the checkpoint of epoch {epoch} in {place}, which this process wrote, cannot be read again: {cause}; check \
-         the disk, and see what `host checkpoint verify` says before starting again"
-    )]
-    Unreadable { epoch: Epoch, place: String, cause: CheckpointError },
-    #[error("{path} cannot be written as Parquet: {cause}")]
-    Parquet { path: String, cause: ParquetError },
-    #[error("an earlier commit of job {job} failed in this process: end it and start again")]
-    Ended { job: JobName },
-}
 
 /// What a commit is made of, besides what the committer knows itself.
 #[derive(Debug, Clone)]
@@ -78,6 +38,8 @@ pub struct PendingCommit {
     pub states: States,
     /// As [`Committer::finish_part`] gave them, all of this epoch.
     pub files: Vec<PublishEntry>,
+    /// Files that go to topics, as [`Committer::finish_part`] gave them.
+    pub outbox: Vec<OutboxEntry>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,20 +89,26 @@ pub struct Committer<S: CommitStore> {
     generation: Generation,
     last: Option<Sealed>,
     chain: Chain,
+    sender: Option<LetterSender>,
     next_part: u32,
     tidied: bool,
     ended: bool,
 }
 
 impl<S: CommitStore> Committer<S> {
-    pub(crate) fn new(store: S, generation: Generation, whole: Option<&Whole>) -> Self {
+    pub(crate) fn new(
+        store: S,
+        generation: Generation,
+        whole: Option<&Whole>,
+        sender: Option<LetterSender>,
+    ) -> Self {
         let last = whole.map(|whole| Sealed {
             epoch: whole.checkpoint.manifest.epoch,
             digest: whole.checkpoint.digest,
             clean: whole.checkpoint.manifest.clean,
         });
         let chain = whole.map(|whole| whole.chain.clone()).unwrap_or_default();
-        Self { store, generation, last, chain, next_part: 0, tidied: false, ended: false }
+        Self { store, generation, last, chain, sender, next_part: 0, tidied: false, ended: false }
     }
 
     /// The epoch that the next commit seals.
@@ -263,8 +231,8 @@ impl<S: CommitStore> Committer<S> {
     /// [`CommitError`]: the process must end. Whether the epoch is committed then is
     /// for the next start to find out.
     pub fn commit(&mut self, pending: PendingCommit) -> Result<Committed, CommitError> {
-        let PendingCommit { progress, kind, states, files } = pending;
-        let manifest = self.manifest(progress, kind, files, false);
+        let PendingCommit { progress, kind, states, files, outbox } = pending;
+        let manifest = Manifest { publish: files, outbox, ..self.manifest(progress, kind) };
         self.seal_and_publish(&manifest, &states)
     }
 
@@ -299,11 +267,13 @@ impl<S: CommitStore> Committer<S> {
         let vanished = || fenced(StoreError::Vanished { epoch: last.epoch, place: place.clone() });
         let unreadable = |cause| CommitError::Unreadable { epoch: last.epoch, place: place.clone(), cause };
         let checkpoint = read.ok_or_else(vanished)?.map_err(unreadable)?;
-        let manifest = self.manifest(checkpoint.manifest.progress, Kind::Delta, Vec::new(), true);
+        let progress = checkpoint.manifest.progress;
+        let manifest = Manifest { clean: true, ..self.manifest(progress, Kind::Delta) };
         self.seal_and_publish(&manifest, &[])
     }
 
-    fn manifest(&self, progress: Progress, kind: Kind, publish: Vec<PublishEntry>, clean: bool) -> Manifest {
+    /// Of the next epoch, with nothing to be published.
+    fn manifest(&self, progress: Progress, kind: Kind) -> Manifest {
         Manifest {
             format: FORMAT_VERSION,
             job: self.store.job().clone(),
@@ -313,9 +283,10 @@ impl<S: CommitStore> Committer<S> {
             kind,
             base: self.chain.base().filter(|_| kind == Kind::Delta),
             published_through: self.epoch().previous(),
-            clean,
+            clean: false,
             outputs: self.store.outputs(),
-            publish,
+            publish: Vec::new(),
+            outbox: Vec::new(),
             progress,
         }
     }
@@ -340,8 +311,9 @@ impl<S: CommitStore> Committer<S> {
     }
 
     fn take_steps(&mut self, commit: &Commit<'_>) -> Result<(), CommitError> {
-        let Manifest { epoch, generation, publish, .. } = commit.manifest;
-        let shape = CommitShape { epoch: *epoch, generation: *generation, files: publish.len() };
+        let Manifest { epoch, generation, publish, outbox, .. } = commit.manifest;
+        let (files, has_outbox) = (publish.len(), !outbox.is_empty());
+        let shape = CommitShape { epoch: *epoch, generation: *generation, files, has_outbox };
         let mut last = None;
         loop {
             match next_step(&shape, last) {
@@ -365,6 +337,9 @@ impl<S: CommitStore> Committer<S> {
             Step::SyncPublished => {
                 fail_point("publish.before_dir_sync");
                 done(self.store.sync_published()?)
+            }
+            Step::SendOutbox => {
+                done(outbox::send(&self.store, &mut self.sender, commit.manifest, commit.digest)?)
             }
             Step::CleanUp => {
                 self.chain.sealed(epoch, commit.manifest.kind, commit.states_bytes);
@@ -435,61 +410,4 @@ struct Commit<'a> {
 
 fn done(_: ()) -> Outcome {
     Outcome::Done
-}
-
-impl CommitError {
-    pub(crate) fn fenced<S: CommitStore>(store: &S) -> Self {
-        Self::Fenced { job: store.job().clone(), place: store.place() }
-    }
-
-    /// A later owner may have dropped the checkpoint that this one was about to read.
-    pub(crate) fn unless_fenced<S: CommitStore>(store: &S, ours: Generation, cause: StoreError) -> Self {
-        match store.newest_generation() {
-            Ok(newest) if newest > ours => Self::fenced(store),
-            _ => cause.into(),
-        }
-    }
-
-    pub(crate) fn stopped<S: CommitStore>(store: &S, stop: Stop, files: &[PublishEntry]) -> Self {
-        let file = |index: usize| {
-            let entry = &files[index];
-            let root = store.outputs().into_iter().find(|root| root.output == entry.output);
-            (root.map(|root| root.path).unwrap_or_default(), entry.path.clone())
-        };
-        match stop {
-            Stop::Fenced { .. } => Self::fenced(store),
-            Stop::Conflict(index) => {
-                let (root, path) = file(index);
-                Self::Conflict { root, path }
-            }
-            Stop::Missing(index) => {
-                let (root, path) = file(index);
-                Self::Missing { root, path }
-            }
-        }
-    }
-}
-
-/// The command line of a rollback, where the refusal speaks of one.
-fn rollback_command(refusal: &Refusal, place: &str) -> String {
-    if refusal.is_for_rollback() {
-        format!(": `host checkpoint rollback --checkpoint '{place}'` says what that would move")
-    } else {
-        String::new()
-    }
-}
-
-/// A failed write through Parquet: where the disk is to blame, it is said.
-fn writing(place: &str, cause: ParquetError) -> CommitError {
-    match cause {
-        ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {
-            Ok(cause) => StoreError::io("write", place)(*cause).into(),
-            Err(inner) => parquet(place, ParquetError::External(inner)),
-        },
-        cause => parquet(place, cause),
-    }
-}
-
-fn parquet(place: &str, cause: ParquetError) -> CommitError {
-    CommitError::Parquet { path: place.to_string(), cause }
 }

@@ -6,8 +6,10 @@ use std::path::Path;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, BinaryArray, PrimitiveArray, RecordBatch, StringArray};
+use bytes::Bytes;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use crate::published::{FileError, PublishedFile, parquet_files};
+use crate::published::{FileError, PublishedFile, caught, parquet_files};
 
 /// A record or row that did not get through, and why: see [`crate::letters::Letter`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -53,14 +55,25 @@ pub fn letter_files(folder: &Path) -> Result<Vec<PublishedFile>, FileError> {
 /// # Errors
 /// [`FileError::Rows`] for a file that is damaged, or holds something else.
 pub fn letters_of(file: &PublishedFile) -> Result<Vec<KeptLetter>, FileError> {
+    let damaged = |why| FileError::Rows { path: file.path.clone(), why };
+    letters(&file.read_rows()?).map_err(damaged)
+}
+
+/// The letters of a file in memory, or why it holds none.
+pub(crate) fn letters_in(file: Vec<u8>) -> Result<Vec<KeptLetter>, String> {
+    let read = || {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(file))?;
+        Ok(reader.build()?.collect::<Result<Vec<_>, _>>()?)
+    };
+    letters(&caught(read).map_err(|cause| cause.to_string())?)
+}
+
+fn letters(batches: &[RecordBatch]) -> Result<Vec<KeptLetter>, String> {
     let mut letters = Vec::new();
-    for batch in file.read_rows()? {
-        let add = add(&batch, &mut letters);
-        add.map_err(|name| FileError::Rows {
-            path: file.path.clone(),
-            why: format!("its column `{name}` is none of a dead letter"),
-        })?;
-    }
+    let mut added = batches.iter().map(|batch| add(batch, &mut letters));
+    added.try_for_each(|outcome| {
+        outcome.map_err(|name| format!("its column `{name}` is none of a dead letter"))
+    })?;
     Ok(letters)
 }
 

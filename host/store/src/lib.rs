@@ -4,7 +4,8 @@
 //! give as well, and [`posix`], its form over files; [`checkpoint`], a checkpoint's
 //! bytes, and [`chain`], how they build upon one another; [`part`], [`footer`] and [`letters`], what is written as Parquet,
 //! and [`published`], [`refusals`] and [`kept_letters`], what of it is read again;
-//! [`committer`], which performs the steps that `speed_layer_core::commit` decides;
+//! [`committer`], which performs the steps that `speed_layer_core::commit` decides, with
+//! [`outbox`] for those that lead to a topic;
 //! and for the operator [`inspect`], [`verify`](mod@verify) and [`rollback`].
 //!
 //! Knows nothing of Kafka and nothing of plugins.
@@ -14,6 +15,7 @@
 
 pub mod chain;
 pub mod checkpoint;
+mod commit_error;
 pub mod committer;
 mod container;
 pub mod disk;
@@ -25,6 +27,7 @@ pub mod kept_letters;
 pub mod layer;
 pub mod layout;
 pub mod letters;
+pub mod outbox;
 pub mod part;
 pub mod posix;
 pub mod published;
@@ -36,15 +39,17 @@ pub mod verify;
 
 pub use chain::{SnapshotError, SnapshotMade, SnapshotTask, Whole, read_whole};
 pub use checkpoint::{Checkpoint, CheckpointError, States};
-pub use committer::{CommitError, Committed, Committer, Part, PendingCommit};
+pub use commit_error::CommitError;
+pub use committer::{Committed, Committer, Part, PendingCommit};
 pub use disk::DiskLayer;
 pub use error::StoreError;
 pub use failpoint::fail_point;
 pub use footer::Footer;
 pub use layout::Layout;
+pub use outbox::{LetterSender, Outbox, OutboxError, Parcel};
 pub use posix::PosixStore;
 pub use published::{FileError, PublishedFile};
-pub use recover::{Recovered, peek, recover};
+pub use recover::{Recovered, peek, recover, recover_with};
 pub use store::{ChainStore, CommitStore};
 
 /// A store on the local disk.

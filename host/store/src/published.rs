@@ -141,7 +141,7 @@ fn rows(path: &Path, reader: ParquetRecordBatchReaderBuilder<File>) -> Result<Ve
 }
 
 /// Some broken bytes make the library panic, where it should have refused them.
-fn caught<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
+pub(crate) fn caught<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
     let senseless = || ParquetError::General("its bytes make no sense".to_owned());
     std::panic::catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(senseless()))
 }

@@ -9,9 +9,11 @@ use speed_layer_core::commit::{
 
 use crate::chain::{Whole, read_one, read_whole};
 use crate::checkpoint::{Checkpoint, CheckpointError};
-use crate::committer::{CommitError, Committer};
+use crate::commit_error::CommitError;
+use crate::committer::Committer;
 use crate::error::StoreError;
 use crate::failpoint::fail_point;
+use crate::outbox::{self, LetterSender};
 use crate::store::CommitStore;
 
 /// A job that is owned and brought back to where it was.
@@ -48,35 +50,56 @@ pub fn peek<S: CommitStore>(store: &S) -> Result<Option<Checkpoint>, CommitError
 /// # Errors
 /// As [`peek`], and [`CommitError::Conflict`] or [`CommitError::Missing`] for a file
 /// that cannot be published.
-pub fn recover<S: CommitStore>(mut store: S) -> Result<Recovered<S>, CommitError> {
+pub fn recover<S: CommitStore>(store: S) -> Result<Recovered<S>, CommitError> {
+    recover_with(store, None)
+}
+
+/// As [`recover`], for a job of which some letters go to topics.
+///
+/// # Errors
+/// As [`recover`]; and where the sender fails, or going on might lose letters or send them
+/// twice.
+pub fn recover_with<S: CommitStore>(
+    mut store: S,
+    mut sender: Option<LetterSender>,
+) -> Result<Recovered<S>, CommitError> {
     store.check()?;
     let (generation, look) = claim(&mut store)?;
     fail_point("recover.after_claim");
     let (set_aside, resume) = match look.decide(&store, Some(generation))? {
-        StartDecision::Fresh { delete_staged } => {
-            delete(&mut store, &delete_staged)?;
-            return Ok(Recovered {
-                committer: Committer::new(store, generation, None),
-                checkpoint: None,
-                set_aside: Vec::new(),
-            });
-        }
+        StartDecision::Fresh { delete_staged } => return begin(store, generation, sender, &delete_staged),
         StartDecision::Resume(resume) => (Vec::new(), resume),
         StartDecision::FallBack { damaged, resume } => (damaged, resume),
         StartDecision::Fenced => return Err(CommitError::fenced(&store)),
         StartDecision::Refuse(refusal) => return Err(CommitError::refused(&store, refusal)),
     };
+    let mut whole = look.into_whole(resume.epoch);
+    let outbox_step = outbox::look(&store, &mut sender, whole.as_ref())?;
     // An earlier owner may have stopped, or be stopped still, right after its link:
     // nothing of an epoch is shown before its checkpoint is there for good.
     store.sync_sealed()?;
     set_aside.iter().try_for_each(|epoch| store.set_aside(*epoch))?;
     redo(&mut store, &resume)?;
-    let mut whole = look.into_whole(resume.epoch);
+    outbox::redo(&store, &mut sender, whole.as_ref(), outbox_step)?;
     if let Some(whole) = &mut whole {
         find_older_bases(&store, whole)?;
     }
-    let committer = Committer::new(store, generation, whole.as_ref());
+    let committer = Committer::new(store, generation, whole.as_ref(), sender);
     Ok(Recovered { committer, checkpoint: whole.map(|whole| whole.checkpoint), set_aside })
+}
+
+/// A job that has never committed.
+fn begin<S: CommitStore>(
+    mut store: S,
+    generation: Generation,
+    mut sender: Option<LetterSender>,
+    delete_staged: &[StagedFile],
+) -> Result<Recovered<S>, CommitError> {
+    let outbox_step = outbox::look(&store, &mut sender, None)?;
+    delete(&mut store, delete_staged)?;
+    outbox::redo(&store, &mut sender, None, outbox_step)?;
+    let committer = Committer::new(store, generation, None, sender);
+    Ok(Recovered { committer, checkpoint: None, set_aside: Vec::new() })
 }
 
 /// So that what is older than them can be dropped soon.

@@ -92,6 +92,9 @@ pub trait CommitStore {
     /// Begins a staged file; the name must be new.
     fn stage(&mut self, output: &OutputId, name: &str) -> Result<Self::Part, StoreError>;
 
+    /// The bytes of a staged file that is finished; `None` if it is not there.
+    fn read_staged(&self, output: &OutputId, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
     /// Where a staged file is, for messages.
     fn staged_place(&self, output: &OutputId, name: &str) -> String;
 

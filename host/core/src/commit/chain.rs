@@ -133,6 +133,7 @@ mod tests {
             clean: false,
             outputs: vec![],
             publish: vec![],
+            outbox: Vec::new(),
             progress: Progress::default(),
         }
     }

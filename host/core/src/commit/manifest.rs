@@ -6,10 +6,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::names::{Digest, Epoch, Generation, JobName};
+use super::outbox::OutboxEntry;
 
 /// The version of the checkpoint format that this program writes, and the newest
 /// that it reads.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 
 /// The oldest version that it still reads.
 pub const FORMAT_VERSION_MIN: u32 = 1;
@@ -91,6 +92,9 @@ pub struct Manifest {
     pub clean: bool,
     pub outputs: Vec<OutputRoot>,
     pub publish: Vec<PublishEntry>,
+    /// What it sends to topics; formats before 4 have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outbox: Vec<OutboxEntry>,
     pub progress: Progress,
 }
 

@@ -9,11 +9,13 @@
 //! link that never replaces: the only commit point. Then each file is *published*
 //! by a link of its own, in any order, as often as it takes. A start redoes the
 //! publishing of the newest checkpoint and goes on from its offsets. Nothing is
-//! ever computed again under a name that was used before.
+//! ever computed again under a name that was used before. Letters for a topic are staged
+//! and sealed likewise, and then sent as an *outbox*, once every file is published.
 
 mod chain;
 mod manifest;
 mod names;
+mod outbox;
 mod retain;
 mod rollback;
 mod start;
@@ -26,6 +28,9 @@ pub use manifest::{
     SnapshotManifest, StageUse, WindowOffsets,
 };
 pub use names::{Codec, Digest, Epoch, Generation, JobName, NameError, PartName};
+pub use outbox::{
+    Marker, OutboxEntry, OutboxFacts, OutboxRefusal, OutboxStep, outbox_at_start, pending_outbox,
+};
 pub use retain::{CHECKPOINTS_KEPT, Chain, Droppable, kind_of};
 pub use rollback::{OutputFile, RollbackFacts, RollbackPlan, RollbackRefusal, RollbackStep, plan_rollback};
 pub use start::{

@@ -47,6 +47,7 @@ fn manifest(epoch: u64, publishes: bool) -> Manifest {
         clean: false,
         outputs: vec![root],
         publish: if publishes { vec![entry] } else { vec![] },
+        outbox: Vec::new(),
         progress: Progress::default(),
     }
 }

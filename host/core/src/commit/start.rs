@@ -7,6 +7,7 @@
 
 use super::manifest::{FORMAT_VERSION, FORMAT_VERSION_MIN, Manifest, OutputId, PublishEntry};
 use super::names::{Epoch, Generation, JobName, PartName};
+use super::outbox::pending_outbox;
 
 /// What was read of one checkpoint.
 #[derive(Debug, Clone)]
@@ -276,7 +277,10 @@ fn deletable(staged: &[StagedFile], newest: Option<&Manifest>) -> Vec<StagedFile
     let needed = |file: &StagedFile| {
         let name = file.name.to_string();
         let listed = |entry: &PublishEntry| entry.staged == name;
-        newest.is_some_and(|manifest| pending(manifest).iter().any(listed))
+        newest.is_some_and(|manifest| {
+            pending(manifest).iter().any(listed)
+                || pending_outbox(manifest).iter().any(|entry| entry.staged == name)
+        })
     };
     let in_use = |file: &StagedFile| file.owner_running && file.name.epoch > sealed;
     staged.iter().filter(|file| !needed(file) && !in_use(file)).cloned().collect()

@@ -1,7 +1,7 @@
 //! The cases of a start, as data.
 
 use super::*;
-use crate::commit::{Codec, Digest, Kind, Progress};
+use crate::commit::{Codec, Digest, Kind, OutboxEntry, Progress};
 
 fn job() -> JobName {
     JobName::new("daily").unwrap()
@@ -35,6 +35,7 @@ fn manifest(epoch: u64, files: u32) -> Manifest {
         clean: false,
         outputs: Vec::new(),
         publish: (0..files).map(|number| entry(epoch, number)).collect(),
+        outbox: Vec::new(),
         progress: Progress::default(),
     }
 }
@@ -110,6 +111,24 @@ fn what_a_running_process_staged_for_a_later_epoch_stays() {
     let expected = resumed(2, 0, &[running(2)]);
     let decision = decide_on(&[valid(&newest)], &[], &[running(2), running(3)]);
     assert_eq!(decision, StartDecision::Resume(expected));
+}
+
+#[test]
+fn what_is_to_be_sent_stays_staged() {
+    let entry = OutboxEntry {
+        output: OutputId::DeadLetters,
+        topic: "letters".into(),
+        staged: part(2, 1).to_string(),
+        bytes: 1,
+        rows: 1,
+        sha256: Digest([0; 32]),
+    };
+    let newest = Manifest { outbox: vec![entry], ..manifest(2, 0) };
+    let left = [staged(2, 0), staged(2, 1)];
+    let decision = decide_on(&[valid(&newest)], &[], &left);
+    assert_eq!(decision, StartDecision::Resume(resumed(2, 0, &[staged(2, 0)])));
+    let clean = Manifest { clean: true, ..newest };
+    assert_eq!(decide_on(&[valid(&clean)], &[], &left), StartDecision::Resume(resumed(2, 0, &left)));
 }
 
 #[test]

@@ -10,6 +10,8 @@ pub struct CommitShape {
     pub generation: Generation,
     /// How many staged files the commit publishes.
     pub files: usize,
+    /// Whether it has letters for topics.
+    pub has_outbox: bool,
 }
 
 /// A step of a commit, in the order in which they come.
@@ -27,6 +29,8 @@ pub enum Step {
     Publish(usize),
     /// Make the published names durable.
     SyncPublished,
+    /// Send the letters to their topics, and the marker with them.
+    SendOutbox,
     /// Remove what no start can need any more.
     CleanUp,
 }
@@ -98,7 +102,8 @@ pub fn next_step(commit: &CommitShape, last: Option<(Step, Outcome)>) -> Result<
         Step::Seal => Some(Step::LookAfterSeal),
         Step::LookAfterSeal => Some(publish_from(commit, 0)),
         Step::Publish(index) => Some(publish_from(commit, index + 1)),
-        Step::SyncPublished => Some(Step::CleanUp),
+        Step::SyncPublished if commit.has_outbox => Some(Step::SendOutbox),
+        Step::SyncPublished | Step::SendOutbox => Some(Step::CleanUp),
         Step::CleanUp => None,
     })
 }
@@ -143,7 +148,8 @@ fn judge_after_seal(commit: &CommitShape, rivals: Rivals) -> Result<(), Stop> {
 mod tests {
     use super::*;
 
-    const OURS: CommitShape = CommitShape { epoch: Epoch(5), generation: Generation(2), files: 2 };
+    const OURS: CommitShape =
+        CommitShape { epoch: Epoch(5), generation: Generation(2), files: 2, has_outbox: false };
 
     fn saw(epoch: u64, generation: u64, built_on_ours: bool) -> Outcome {
         Outcome::Looked(Rivals {
@@ -188,6 +194,18 @@ mod tests {
         let none = CommitShape { files: 0, ..OURS };
         let after_look = next_step(&none, Some((Step::LookAfterSeal, saw(5, 2, false))));
         assert_eq!(after_look, Ok(Some(Step::SyncPublished)));
+    }
+
+    #[test]
+    fn letters_are_sent_after_the_seal_and_all_files_and_before_anything_is_dropped() {
+        let shape = CommitShape { has_outbox: true, ..OURS };
+        let after = |step, outcome| next_step(&shape, Some((step, outcome)));
+        assert_eq!(after(Step::Seal, Outcome::Sealed(SealOutcome::Created)), Ok(Some(Step::LookAfterSeal)));
+        assert_eq!(after(Step::LookAfterSeal, saw(6, 3, true)), stopped(false));
+        let published = Outcome::Published(PublishOutcome::Done);
+        assert_eq!(after(Step::Publish(1), published), Ok(Some(Step::SyncPublished)));
+        assert_eq!(after(Step::SyncPublished, Outcome::Done), Ok(Some(Step::SendOutbox)));
+        assert_eq!(after(Step::SendOutbox, Outcome::Done), Ok(Some(Step::CleanUp)));
     }
 
     #[test]

@@ -111,6 +111,10 @@ impl<S: CommitStore> CommitStore for MutantStore<S> {
         self.inner.stage(output, name)
     }
 
+    fn read_staged(&self, output: &OutputId, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.read_staged(output, name)
+    }
+
     fn staged_place(&self, output: &OutputId, name: &str) -> String {
         self.inner.staged_place(output, name)
     }

@@ -95,6 +95,7 @@ fn checkpoint_report(
         "gaps": progress.gaps,
         "outputs": manifest.outputs,
         "publish": manifest.publish,
+        "outbox": manifest.outbox,
     })
 }
 
@@ -240,6 +241,10 @@ fn publish_lines(text: &mut String, report: &Value) {
         let root = root.map(|root| plain(&root["path"])).unwrap_or_default();
         let [bytes, rows, path] = ["bytes", "rows", "path"].map(|name| plain(&entry[name]));
         let _ = writeln!(text, "{bytes:>12} bytes {rows:>9} rows  {root}/{path}");
+    }
+    for entry in items(&report["outbox"]) {
+        let [bytes, rows, topic] = ["bytes", "rows", "topic"].map(|name| plain(&entry[name]));
+        let _ = writeln!(text, "{bytes:>12} bytes {rows:>9} rows  to the topic {topic}");
     }
 }
 

@@ -150,6 +150,10 @@ impl<L: FileLayer> CommitStore for PosixStore<L> {
         Ok(file)
     }
 
+    fn read_staged(&self, output: &OutputId, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read_staged_file(output, name)
+    }
+
     fn staged_place(&self, output: &OutputId, name: &str) -> String {
         let staging = self.layout.place(output).map(|place| place.staging.join(name));
         staging.map_or_else(|| name.to_owned(), |path| path.display().to_string())

@@ -8,7 +8,8 @@ use arrow_array::types::UInt32Type;
 use arrow_array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray};
 use speed_layer_core::commit::{
     AggregateProgress, Digest, Epoch, FORMAT_VERSION, Gap, Generation, JobName, Kind, Manifest, MovedOutput,
-    OffsetMark, OutputId, OutputRoot, PluginUse, Progress, PublishEntry, SnapshotManifest, StageUse,
+    OffsetMark, OutboxEntry, OutputId, OutputRoot, PluginUse, Progress, PublishEntry, SnapshotManifest,
+    StageUse,
 };
 use speed_layer_core::group::{StoredGroups, WindowOffset};
 use speed_layer_store::checkpoint::{Snapshot, decode, decode_snapshot, encode, encode_snapshot};
@@ -53,6 +54,7 @@ fn manifest() -> Manifest {
         clean: false,
         outputs: vec![OutputRoot { output: output.clone(), path: "/data/daily".into() }],
         publish: vec![PublishEntry { output, staged, path, bytes: 1000, rows: 1, sha256: Digest([2; 32]) }],
+        outbox: vec![],
         progress: Progress {
             epoch_began_ms: 1_700_010_000_000,
             clock_bound_ms: 1_700_010_300_000,
@@ -109,6 +111,17 @@ fn reset() -> Manifest {
     manifest.outputs.push(OutputRoot { output: OutputId::Partial, path: "/data/daily.partial/daily".into() });
     let output = OutputId::Partial;
     manifest.publish.push(PublishEntry { output, staged, path, bytes: 2, rows: 1, sha256: Digest([4; 32]) });
+    manifest
+}
+
+/// With what format 4 has brought.
+fn sending() -> Manifest {
+    let mut manifest = reset();
+    let staged = "part-daily-g2-e0000000005-00002.snappy.parquet".to_owned();
+    let path = staged.clone();
+    let output = OutputId::DeadLetters;
+    let file = PublishEntry { output, staged, path, bytes: 3, rows: 1, sha256: Digest([5; 32]) };
+    manifest.outbox.push(OutboxEntry::of(file, "daily-letters"));
     manifest
 }
 
@@ -190,7 +203,7 @@ fn every_cut_and_every_appended_byte_is_detected() {
 #[test]
 fn a_later_format_is_told_from_damage() {
     let mut bytes = encode(&manifest(), &states()).unwrap();
-    for other in [0, 4] {
+    for other in [0, FORMAT_VERSION as u8 + 1] {
         bytes[8] = other;
         reseal(&mut bytes);
         assert!(
@@ -250,19 +263,27 @@ fn the_golden_files_of_format_2_read() {
     assert_eq!((snapshot.manifest.format, snapshot.states), (2, states()));
 }
 
-/// `BLESS=1` writes them anew, which a released format must never need.
 #[test]
 fn the_golden_files_of_format_3_read() {
+    same(&decode(&golden("ckpt-v3-full.bin")).unwrap(), &Manifest { format: 3, ..reset() });
+    same(&decode(&golden("ckpt-v3-delta.bin")).unwrap(), &Manifest { format: 3, ..delta() });
+    let snapshot = decode_snapshot(&golden("snapshot-v3.bin")).unwrap();
+    assert_eq!((snapshot.manifest.format, snapshot.states), (3, states()));
+}
+
+/// `BLESS=1` writes them anew, which a released format must never need.
+#[test]
+fn the_golden_files_of_format_4_read() {
     let written = [
-        ("ckpt-v3-full.bin", encode(&reset(), &states()).unwrap()),
-        ("ckpt-v3-delta.bin", encode(&delta(), &states()).unwrap()),
-        ("snapshot-v3.bin", snapshot()),
+        ("ckpt-v4-full.bin", encode(&sending(), &states()).unwrap()),
+        ("ckpt-v4-delta.bin", encode(&delta(), &states()).unwrap()),
+        ("snapshot-v4.bin", snapshot()),
     ];
     if std::env::var_os("BLESS").is_some() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
         written.iter().for_each(|(name, bytes)| std::fs::write(folder.join(name), bytes).unwrap());
     }
-    same(&decode(&golden("ckpt-v3-full.bin")).unwrap(), &reset());
-    same(&decode(&golden("ckpt-v3-delta.bin")).unwrap(), &delta());
-    assert_eq!(decode_snapshot(&golden("snapshot-v3.bin")).unwrap(), decode_snapshot(&snapshot()).unwrap());
+    same(&decode(&golden("ckpt-v4-full.bin")).unwrap(), &sending());
+    same(&decode(&golden("ckpt-v4-delta.bin")).unwrap(), &delta());
+    assert_eq!(decode_snapshot(&golden("snapshot-v4.bin")).unwrap(), decode_snapshot(&snapshot()).unwrap());
 }

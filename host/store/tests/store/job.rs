@@ -226,7 +226,7 @@ pub fn letter(offset: i64, epoch: u64) -> Letter<'static> {
 
 /// A commit of all states.
 pub fn pending(progress: Progress, states: States, files: Vec<PublishEntry>) -> PendingCommit {
-    PendingCommit { progress, kind: Kind::Full, states, files }
+    PendingCommit { progress, kind: Kind::Full, states, files, outbox: Vec::new() }
 }
 
 fn aggregate() -> AggregateProgress {

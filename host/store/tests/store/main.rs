@@ -8,6 +8,7 @@ mod disk_faults;
 mod job;
 mod layer;
 mod order;
+mod outbox;
 mod owners;
 mod parquet_files;
 mod published;

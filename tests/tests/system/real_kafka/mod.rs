@@ -10,6 +10,7 @@ mod full_disk;
 mod kafka_security;
 mod letters_replayed;
 mod letters_shown;
+mod letters_to_topic;
 mod owners;
 mod pipelines;
 mod poison;
