@@ -21,6 +21,7 @@ mod plan;
 mod produce;
 mod recompute;
 mod stages;
+mod trust;
 
 #[doc(hidden)]
 pub use job::inside;

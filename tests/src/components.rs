@@ -16,7 +16,7 @@ struct Text {
     bytes_max: usize,
 }
 
-/// See `tests/guests/naughty/src/mischief.rs`.
+/// See `tests/guests/stumbles/src/mischief.rs`.
 const MISCHIEF: Text =
     Text { guest: "naughty", mark: b"naughty guest up to: ", built: b"nothing update", bytes_max: 64 - 21 };
 /// See `tests/guests/ids/src/lib.rs`.

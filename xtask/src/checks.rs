@@ -21,7 +21,7 @@ pub fn lint() -> Result<()> {
         let everything = ["clippy", "--release", "--workspace", "--all-targets"];
         run(warnings_are_errors(cargo(root()).args(everything)))?;
         let mut failpoints = cargo(root());
-        failpoints.args(everything).args(["--features", "speed-layer/failpoints"]);
+        failpoints.args(everything).args(["--features", "speed-layer/failpoints,speed-layer/unlimited"]);
         run(warnings_are_errors(&mut failpoints))?;
         guests
             .iter()

@@ -33,15 +33,22 @@ pub enum CacheError {
     NotOurs { dir: PathBuf },
 }
 
-/// Bytes that this host wrote, whole.
+/// Compiled code that this host has made, whole.
 pub(crate) struct Verified {
-    file: Vec<u8>,
+    bytes: Vec<u8>,
+    /// Where the code begins, behind a header.
+    start: usize,
 }
 
 impl Verified {
+    /// Code that a process of this program has just made.
+    pub fn just_compiled(bytes: Vec<u8>) -> Self {
+        Self { bytes, start: 0 }
+    }
+
     /// The artefact without its header.
     pub fn bytes(&self) -> &[u8] {
-        &self.file[MAGIC.len() + SUM_BYTES..]
+        &self.bytes[self.start..]
     }
 }
 
@@ -116,7 +123,7 @@ fn read_verified(path: &Path) -> io::Result<Verified> {
     if Sha256::digest(artefact).as_slice() != sum {
         return Err(io::Error::other("its checksum does not fit"));
     }
-    Ok(Verified { file })
+    Ok(Verified { bytes: file, start: MAGIC.len() + SUM_BYTES })
 }
 
 fn write_whole(path: &Path, artefact: &[u8]) -> io::Result<()> {

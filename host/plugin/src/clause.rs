@@ -57,8 +57,12 @@ pub enum Clause {
 
     #[error("it needs {need}, which its input does not have")]
     NeedUnknown { need: Need },
+    #[error("it needs {found} columns, more than {max}")]
+    TooManyNeeds { max: usize, found: usize },
     #[error("{what} names entry {entry} of its needs, and there are {needs}")]
     NeedOutside { what: String, entry: u32, needs: usize },
+    #[error("{what} names {found} entries of its needs, and there are {needs}")]
+    TooManyEntries { what: String, found: usize, needs: usize },
     #[error("output column {column:?} passes on input column {input}, and there are {inputs}")]
     PassedOnOutside { column: String, input: u32, inputs: usize },
     #[error("output column {column:?} passes on a column of type {expected} but says {found}")]

@@ -169,8 +169,15 @@ fn lift_state(state: aggregate::StateDescription) -> Result<StateDescription, Cl
     Ok(StateDescription { version: state.version, schema, identity })
 }
 
+/// All columns that a schema can have, those of the host, and room to spare.
+const NEEDS_MAX: usize = 2_048;
+
 /// An input without a field is one that nobody knows yet: anything may be needed of it.
 fn lift_needs(needs: Vec<types::Need>, input: &Schema) -> Result<Vec<Need>, Clause> {
+    let found = needs.len();
+    if found > NEEDS_MAX {
+        return Err(Clause::TooManyNeeds { max: NEEDS_MAX, found });
+    }
     let unknown = input.fields().is_empty();
     let lifted = needs.into_iter().map(|need| {
         let need = lift_need(need);
@@ -225,6 +232,10 @@ fn check_passed_on(field: &Field, number: u32, input: &Schema) -> Result<(), Cla
 }
 
 fn check_entries(what: &str, entries: &[u32], needs: usize) -> Result<(), Clause> {
+    let found = entries.len();
+    if found > needs {
+        return Err(Clause::TooManyEntries { what: what.to_owned(), found, needs });
+    }
     match entries.iter().find(|entry| **entry as usize >= needs) {
         Some(entry) => Err(Clause::NeedOutside { what: what.to_owned(), entry: *entry, needs }),
         None => Ok(()),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use wasmtime::{Config, Engine, EngineWeak, Strategy};
 
 use crate::Limits;
+use crate::switch::limits_are_on;
 
 const TICK: Duration = Duration::from_millis(10);
 
@@ -29,9 +30,13 @@ fn tick(engine: &EngineWeak) {
     }
 }
 
-fn config(limits: &Limits) -> Config {
+/// What decides on the code that is made.
+pub(crate) fn config(limits: &Limits) -> Config {
     let mut config = Config::new();
-    config.strategy(Strategy::Cranelift).epoch_interruption(true).max_wasm_stack(limits.stack_bytes_max);
+    config
+        .strategy(Strategy::Cranelift)
+        .epoch_interruption(limits_are_on())
+        .max_wasm_stack(limits.stack_bytes_max);
     config.cranelift_nan_canonicalization(true).wasm_relaxed_simd(false);
     config.concurrency_support(false);
     for feature in [Config::wasm_memory64, Config::wasm_multi_memory, Config::wasm_tail_call] {

@@ -12,12 +12,15 @@ use crate::deadline::Overrun;
 use crate::guest_host::GuestHost;
 use crate::meter::Refused;
 use crate::printable::printable;
+use crate::switch::limits_are_on;
 use crate::{Callback, Clause, Limits, Plugin, PluginError, Refusal};
 
 /// How much of a guest's own explanation is kept.
 const EXPLANATION_BYTES_MAX: usize = 4 << 10;
 /// The engine has no type for the end of its allowance of bytes, only these words.
 const BYTES_EXHAUSTED: &str = "too much data is being copied between the host and the guest";
+/// Nor for too many instances, memories and tables: this, what they are, these words and how many.
+const COUNT_EXCEEDED: [&str; 2] = ["resource limit exceeded: ", " count too high at "];
 
 /// An instance and the functions `G` of its stage. Belongs to one thread at a time.
 pub(crate) struct Instance<G> {
@@ -38,13 +41,9 @@ impl<G> Instance<G> {
     ) -> Result<Self, PluginError> {
         let limits = &plugin.loaded().limits;
         let mut store = Store::new(pre.engine(), GuestHost::new(Arc::clone(&plugin.loaded().id), limits));
-        store.limiter(|host| &mut host.meter);
-        store.set_hostcall_fuel(limits.hostcall_bytes_max);
-        store.epoch_deadline_callback(|context| {
-            context.data().timer.check()?;
-            Ok(UpdateDeadline::Continue(1))
-        });
-        store.set_epoch_deadline(1);
+        if limits_are_on() {
+            bound(&mut store, limits);
+        }
         let instance = pre.instantiate(&mut store).map_err(|error| {
             failure(plugin, Callback::Instantiate, &error, store.data_mut().meter.take_refused())
         })?;
@@ -65,7 +64,9 @@ impl<G> Instance<G> {
             return Err(PluginError::Spent { call: self.plugin.call_site(callback) });
         }
         self.store.data_mut().begin_call(&self.plugin.loaded().limits, self.times);
-        self.store.set_epoch_deadline(1);
+        if limits_are_on() {
+            self.store.set_epoch_deadline(1);
+        }
         let result = function(&self.guest, &mut self.store);
         self.store.data_mut().end_call();
         result.map_err(|error| {
@@ -138,6 +139,17 @@ impl<G> Instance<G> {
     }
 }
 
+/// Puts an instance's store under its limits.
+fn bound(store: &mut Store<GuestHost>, limits: &Limits) {
+    store.limiter(|host| &mut host.meter);
+    store.set_hostcall_fuel(limits.hostcall_bytes_max);
+    store.epoch_deadline_callback(|context| {
+        context.data().timer.check()?;
+        Ok(UpdateDeadline::Continue(1))
+    });
+    store.set_epoch_deadline(1);
+}
+
 fn explanation(message: &str) -> String {
     printable(message, EXPLANATION_BYTES_MAX)
 }
@@ -161,12 +173,28 @@ fn failure(
         return PluginError::Trap { call, reason: trap.to_string().replace("wasm trap: ", "") };
     }
     let detail = explanation(&format!("{error:#}"));
+    if let Some((wanted, max, unit, setting)) = over_count(&detail, limits) {
+        return PluginError::MemoryLimit { call, wanted, max: max as u64, unit, setting };
+    }
     let clause = if detail.contains(BYTES_EXHAUSTED) {
         Clause::TooManyBytes { max: limits.hostcall_bytes_max }
     } else {
         Clause::Form { detail }
     };
     PluginError::Contract { call, clause: Box::new(clause) }
+}
+
+/// How many instances, memories or tables were wanted, when the engine says that there were too many.
+fn over_count(detail: &str, limits: &Limits) -> Option<(u64, usize, &'static str, &'static str)> {
+    let [before, between] = COUNT_EXCEEDED;
+    let (what, found) = detail.split_once(before)?.1.split_once(between)?;
+    let digits = found.split(|letter: char| !letter.is_ascii_digit()).next()?;
+    let wanted = digits.parse().ok()?;
+    Some(match what {
+        "instance" => (wanted, limits.instances_max, "core instances", "instances_max"),
+        "memory" => (wanted, limits.memories_max, "memories", "memories_max"),
+        _ => (wanted, limits.tables_max, "tables", "tables_max"),
+    })
 }
 
 fn over_limit(call: crate::CallSite, limits: &Limits, refused: Refused) -> PluginError {

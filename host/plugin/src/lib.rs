@@ -7,11 +7,13 @@
 //! decides from the [`PluginError`] what becomes of a batch.
 #![deny(unsafe_code)]
 
+mod admission;
 mod aggregate;
 #[allow(unsafe_code)] // the generated calls hold wasmtime's own unchecked casts
 mod bindings;
 mod cache;
 mod clause;
+mod compile_apart;
 mod deadline;
 mod describe;
 mod digest;
@@ -36,11 +38,14 @@ mod runtime;
 mod schema;
 mod stage;
 mod surface;
+mod switch;
 mod transform;
 
+pub use admission::Admission;
 pub use aggregate::{Aggregator, Finished};
 pub use cache::CacheError;
 pub use clause::{Clause, ColumnFault};
+pub use compile_apart::{Compiler, compile_for_parent};
 pub use deadline::Clock;
 pub use describe::{
     AggregateDescription, Need, Origin, OutputColumn, ParseDescription, RawFields, StateDescription,
@@ -51,6 +56,7 @@ pub use error::{PluginError, Refusal};
 pub use identity::{CallSite, PluginId};
 pub use lift::Rejects;
 pub use limits::Limits;
+pub use load::{read_signature, signature_path};
 pub use load_error::LoadError;
 pub use pack::{PackError, pack};
 pub use parse::{Parsed, Parser};
@@ -58,4 +64,6 @@ pub use plugin::Plugin;
 pub use runtime::{Runtime, RuntimeError, RuntimeOptions};
 pub use stage::{Callback, Context, Stage, Timed};
 pub use surface::CONTRACT_VERSION;
+#[cfg(feature = "unlimited")]
+pub use switch::set_limits;
 pub use transform::{Transformed, Transformer};

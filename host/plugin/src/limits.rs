@@ -20,6 +20,10 @@ pub struct Limits {
     pub stack_bytes_max: usize,
     /// A component file.
     pub component_bytes_max: u64,
+    /// CPU time of compiling a component, where that is done by a [`Compiler`](crate::Compiler).
+    pub compile_seconds_max: u64,
+    /// Address space of that process.
+    pub compile_memory_max: u64,
     /// What one call may return, or one call of the host's imports may bring.
     pub hostcall_bytes_max: usize,
     /// Rows that one call may return.
@@ -37,6 +41,8 @@ impl Default for Limits {
             instances_max: 32,
             stack_bytes_max: 512 << 10,
             component_bytes_max: 16 << 20,
+            compile_seconds_max: 60,
+            compile_memory_max: 2 << 30,
             hostcall_bytes_max: 128 << 20,
             output_rows_max: 4 << 20,
         }

@@ -3,14 +3,14 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use wasmtime::Engine;
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 
 use crate::bindings::EveryStage;
 use crate::bindings::exports::speed_layer::plugin::{aggregate, parse, transform};
-use crate::cache::Cache;
+use crate::cache::{Cache, Verified};
 use crate::guest_host::GuestHost;
 use crate::plugin::Entry;
 use crate::surface::{CONTRACT_VERSION, SurfaceError};
@@ -31,6 +31,29 @@ pub(crate) fn read_file(path: &Path, limits: &Limits) -> Result<Vec<u8>, LoadErr
     Ok(bytes)
 }
 
+/// Longer than any signature.
+const SIGNATURE_BYTES_MAX: u64 = 1 << 10;
+
+/// The bytes of the signature beside a plugin file; `None` if there is none.
+pub fn read_signature(component: &Path) -> Result<Option<Vec<u8>>, LoadError> {
+    let path = signature_path(component);
+    let file = path.display().to_string();
+    let opened = match File::open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(|error| unreadable(&file, error))?,
+    };
+    let mut bytes = Vec::new();
+    opened.take(SIGNATURE_BYTES_MAX).read_to_end(&mut bytes).map_err(|error| unreadable(&file, error))?;
+    Ok(Some(bytes))
+}
+
+/// Where the signature of a plugin file is: `a.wasm.sig` beside `a.wasm`.
+pub fn signature_path(component: &Path) -> PathBuf {
+    let mut path = component.as_os_str().to_owned();
+    path.push(".sig");
+    path.into()
+}
+
 fn unreadable(file: &str, source: io::Error) -> LoadError {
     let file = file.to_owned();
     match source.kind() {
@@ -39,16 +62,13 @@ fn unreadable(file: &str, source: io::Error) -> LoadError {
     }
 }
 
-/// Compiled code from the cache, or else from the compiler, which may fail.
+/// Code is compiled in this process.
 pub(crate) fn compile(
     engine: &Engine,
     cache: Option<&Cache>,
     digest: &Digest,
     bytes: &[u8],
 ) -> wasmtime::Result<Component> {
-    if let Some(component) = cache.and_then(|cache| revive(engine, cache, digest)) {
-        return Ok(component);
-    }
     let component = Component::from_binary(engine, bytes)?;
     if let Some(cache) = cache {
         cache.write(digest, &component.serialize()?);
@@ -56,7 +76,23 @@ pub(crate) fn compile(
     Ok(component)
 }
 
-fn revive(engine: &Engine, cache: &Cache, digest: &Digest) -> Option<Component> {
+/// Code that another process compiled.
+pub(crate) fn take_compiled(
+    engine: &Engine,
+    cache: Option<&Cache>,
+    digest: &Digest,
+    code: Vec<u8>,
+) -> wasmtime::Result<Component> {
+    let code = Verified::just_compiled(code);
+    let component = machine_code::revive(engine, &code)?;
+    if let Some(cache) = cache {
+        cache.write(digest, code.bytes());
+    }
+    Ok(component)
+}
+
+/// Code from the cache, if it is there and of use.
+pub(crate) fn revive(engine: &Engine, cache: &Cache, digest: &Digest) -> Option<Component> {
     let code = cache.read(digest)?;
     machine_code::revive(engine, &code).inspect_err(|error| cache.forget(digest, &error.to_string())).ok()
 }

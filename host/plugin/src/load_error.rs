@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::Stage;
+use crate::{Digest, Stage};
 
 /// Why a file is no plugin that this host can run. Nothing of it has been run.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +16,11 @@ pub enum LoadError {
          strip it, or raise component_bytes_max"
     )]
     TooLarge { file: String, found: u64, max: u64 },
+    #[error(
+        "{file} ({digest}) is not trusted: {why}; have it signed with a key that is trusted, `host plugin sign`, or \
+         trust its signer's key with --trust"
+    )]
+    Untrusted { file: String, digest: Digest, why: String },
     #[error(
         "{file} is not WebAssembly but {found}; give a component that `cargo xtask build` or `host plugin pack` made"
     )]
@@ -52,6 +57,21 @@ pub enum LoadError {
         "{file} does not compile ({detail}); build it again with a current toolchain and no features beyond WebAssembly 2"
     )]
     Compile { file: String, detail: String },
+    #[error(
+        "{file} ({digest}) took more than {seconds} s of CPU time to compile; make it smaller, or raise \
+         compile_seconds_max"
+    )]
+    CompileTime { file: String, digest: Digest, seconds: u64 },
+    #[error(
+        "{file} ({digest}) took more than {bytes} bytes of memory to compile; make it smaller, or raise \
+         compile_memory_max"
+    )]
+    CompileMemory { file: String, digest: Digest, bytes: u64 },
+    #[error(
+        "the process that compiles {file} ({digest}) has ended without an answer ({detail}); try again, and report \
+         it if it ends again"
+    )]
+    CompilerGone { file: String, digest: Digest, detail: String },
     #[error(
         "{file} exports the {stage} stage in another shape than version {ours} of the contract has \
          ({detail}); build it against the WIT of this host"

@@ -38,6 +38,7 @@ pub(crate) struct Loaded {
     pub file: String,
     pub imports: Vec<String>,
     pub component: Arc<[u8]>,
+    pub signature: Option<Arc<[u8]>>,
     pub limits: Limits,
     pub entry: Entry,
 }
@@ -86,6 +87,11 @@ impl Plugin {
     /// Its component, as it was loaded.
     pub fn component(&self) -> &[u8] {
         &self.loaded.component
+    }
+
+    /// The signature that it was loaded with, whether somebody has looked at it or not.
+    pub fn signature(&self) -> Option<&[u8]> {
+        self.loaded.signature.as_deref()
     }
 
     /// Refuses a plugin that is not of the stage it is used for.

@@ -1,14 +1,16 @@
-//! The process's one plugin runtime: the engine, its limits and the cache of compiled
-//! plugins. Makes plugins of files; runs none of them itself.
+//! The process's one plugin runtime: the engine, its limits, the cache of compiled
+//! plugins, and whoever decides which components may be loaded. Makes plugins of files;
+//! runs none of them itself.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use wasmtime::Engine;
+use wasmtime::component::Component;
 
 use crate::cache::Cache;
 use crate::surface::{CONTRACT_VERSION, Surface};
-use crate::{CacheError, Digest, Limits, LoadError, Plugin, PluginId, engine, load};
+use crate::{Admission, CacheError, Compiler, Digest, Limits, LoadError, Plugin, PluginId, engine, load};
 
 /// How a runtime is made.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +34,8 @@ pub struct Runtime {
     engine: Engine,
     cache: Option<Cache>,
     limits: Limits,
+    admission: Option<Arc<dyn Admission>>,
+    compiler: Option<Compiler>,
 }
 
 impl Runtime {
@@ -41,19 +45,43 @@ impl Runtime {
         let engine =
             engine::start(&limits).map_err(|error| RuntimeError::Engine { detail: format!("{error:#}") })?;
         let cache = cache_dir.map(|dir| Cache::open(&dir, &engine)).transpose()?;
-        Ok(Self { engine, cache, limits })
+        Ok(Self { engine, cache, limits, admission: None, compiler: None })
     }
 
-    /// Loads the component in a file. Its name is the file's without the extension.
+    /// Loads only what `admission` admits from now on.
+    pub fn admitting(self, admission: Arc<dyn Admission>) -> Self {
+        Self { admission: Some(admission), ..self }
+    }
+
+    /// Has components compiled by another process from now on, under limits; without one it
+    /// is done in this process and takes what it takes.
+    pub fn compiling_apart(self, compiler: Compiler) -> Self {
+        Self { compiler: Some(compiler), ..self }
+    }
+
+    /// Loads the component in a file. Its name is the file's without the extension; its
+    /// signature is the file beside it with `.sig` at the end of its name, if there is one.
     pub fn load(&self, path: &Path) -> Result<Plugin, LoadError> {
         let bytes = load::read_file(path, &self.limits)?;
         let stem = path.file_stem().unwrap_or(path.as_os_str());
-        self.load_named(stem.to_string_lossy().into_owned(), path.display().to_string(), &bytes)
+        let signature = load::read_signature(path)?;
+        let (name, file) = (stem.to_string_lossy().into_owned(), path.display().to_string());
+        self.load_named(name, file, &bytes, signature.as_deref())
     }
 
-    /// Loads a component from memory.
+    /// Loads a component from memory, without a signature.
     pub fn load_bytes(&self, name: &str, bytes: &[u8]) -> Result<Plugin, LoadError> {
-        self.load_named(name.to_owned(), name.to_owned(), bytes)
+        self.load_signed(name, bytes, None)
+    }
+
+    /// Loads a component from memory, with its signature if it has one.
+    pub fn load_signed(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        signature: Option<&[u8]>,
+    ) -> Result<Plugin, LoadError> {
+        self.load_named(name.to_owned(), name.to_owned(), bytes, signature)
     }
 
     /// The limits that its plugins run under.
@@ -61,18 +89,28 @@ impl Runtime {
         &self.limits
     }
 
-    fn load_named(&self, name: String, file: String, bytes: &[u8]) -> Result<Plugin, LoadError> {
+    /// What is admitted, compiled and named by the digest are the same bytes.
+    fn load_named(
+        &self,
+        name: String,
+        file: String,
+        bytes: &[u8],
+        signature: Option<&[u8]>,
+    ) -> Result<Plugin, LoadError> {
         let found = bytes.len() as u64;
         if found > self.limits.component_bytes_max {
             return Err(LoadError::TooLarge { file, found, max: self.limits.component_bytes_max });
+        }
+        let digest = Digest::of(bytes);
+        if let Some(admission) = &self.admission {
+            let untrusted = |why| LoadError::Untrusted { file: file.clone(), digest, why };
+            admission.admit(bytes, signature).map_err(untrusted)?;
         }
         let outside = |error| load::name_file(&file, error);
         let surface = Surface::read(bytes).map_err(outside)?;
         surface.check_imports().map_err(outside)?;
         let stage = surface.stage().map_err(outside)?;
-        let digest = Digest::of(bytes);
-        let component = load::compile(&self.engine, self.cache.as_ref(), &digest, bytes)
-            .map_err(|error| LoadError::Compile { file: file.clone(), detail: format!("{error:#}") })?;
+        let component = self.compile(&file, digest, bytes)?;
         let entry = load::link(&self.engine, &component, stage).map_err(|error| LoadError::Shape {
             file: file.clone(),
             stage,
@@ -84,9 +122,28 @@ impl Runtime {
             file,
             imports: surface.imports,
             component: bytes.into(),
+            signature: signature.map(Into::into),
             limits: self.limits.clone(),
             entry,
         }))
+    }
+}
+
+impl Runtime {
+    /// From the cache, or else from the compiler.
+    fn compile(&self, file: &str, digest: Digest, bytes: &[u8]) -> Result<Component, LoadError> {
+        let cache = self.cache.as_ref();
+        if let Some(component) = cache.and_then(|cache| load::revive(&self.engine, cache, &digest)) {
+            return Ok(component);
+        }
+        let compiled = match &self.compiler {
+            Some(compiler) => {
+                let code = compiler.compile(file, digest, &self.limits, bytes)?;
+                load::take_compiled(&self.engine, cache, &digest, code)
+            }
+            None => load::compile(&self.engine, cache, &digest, bytes),
+        };
+        compiled.map_err(|error| LoadError::Compile { file: file.to_owned(), detail: format!("{error:#}") })
     }
 }
 

@@ -180,6 +180,7 @@ impl Counting {
             state_version: 1,
             plugins: Vec::new(),
             moved: None,
+            given_up: Vec::new(),
             windows: Vec::new(),
         }
     }

@@ -75,7 +75,7 @@ Exit code 0: it was compared; differences are a result, not a failure, but for
 pub fn run(args: &BacktestArgs) -> anyhow::Result<()> {
     let flags =
         RunFlags { pipeline: Some(args.pipeline.clone()), set: args.set.clone(), ..RunFlags::default() };
-    let job = config::load(flags)?;
+    let job = JobSpec { compile_apart: true, ..config::load(flags)? };
     let published = Published::below(&args.against)?;
     let job = published.job_of(job)?;
     let spec = published.spec_of(&job)?;

@@ -5,6 +5,7 @@
 mod backtest;
 mod checkpoint;
 mod compared;
+mod compile_plugin;
 mod completions;
 mod demo;
 mod file;
@@ -82,6 +83,9 @@ enum Command {
     Plugin(plugin::PluginCommand),
     /// Run the whole pipeline on a Kafka inside this process
     Demo(demo::DemoArgs),
+    /// Compile a component from stdin to stdout, for this program itself
+    #[command(hide = true)]
+    CompilePlugin(compile_plugin::CompilePluginArgs),
     /// Print the completions of a shell
     Completions(completions::CompletionsArgs),
 }
@@ -120,6 +124,7 @@ impl Command {
             Self::Swaps(args) => swap::list(&args),
             Self::Plugin(command) => plugin::run(command),
             Self::Demo(args) => demo::run(&args),
+            Self::CompilePlugin(args) => compile_plugin::run(&args),
             Self::Completions(args) => completions::run(&args),
         }
     }

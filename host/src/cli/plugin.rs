@@ -1,6 +1,7 @@
-//! `host plugin`: what a component is, and making one from a core module.
+//! `host plugin`: what a component is, making one from a core module, and signing it.
 
 mod describe;
+mod signing;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -8,7 +9,9 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value};
-use speed_layer_plugin::{Runtime, RuntimeOptions};
+use speed_layer_plugin::{Limits, Runtime, RuntimeOptions};
+
+use crate::job;
 
 #[derive(Debug, Subcommand)]
 pub enum PluginCommand {
@@ -16,6 +19,12 @@ pub enum PluginCommand {
     Inspect(InspectArgs),
     /// Make a component from the core module that `cargo build` leaves
     Pack(PackArgs),
+    /// Make a key to sign plugins with
+    Keygen(signing::KeygenArgs),
+    /// Sign plugins
+    Sign(signing::SignArgs),
+    /// Say who signed plugins, if it is somebody trusted
+    Verify(signing::VerifyArgs),
 }
 
 #[derive(Debug, Args)]
@@ -58,11 +67,16 @@ pub fn run(command: PluginCommand) -> anyhow::Result<()> {
     match command {
         PluginCommand::Inspect(args) => inspect(&args),
         PluginCommand::Pack(args) => pack(&args),
+        PluginCommand::Keygen(args) => signing::keygen(&args),
+        PluginCommand::Sign(args) => signing::sign(&args),
+        PluginCommand::Verify(args) => signing::verify(&args),
     }
 }
 
 fn inspect(args: &InspectArgs) -> anyhow::Result<()> {
-    let runtime = Runtime::new(RuntimeOptions::default())?;
+    let limits = Limits::default();
+    let compiler = job::compiler(&limits);
+    let runtime = Runtime::new(RuntimeOptions { cache_dir: None, limits })?.compiling_apart(compiler);
     let plugin = runtime.load(&args.file)?;
     let mut report = describe::report(&plugin, &config(&args.set)?)?;
     if args.limits {

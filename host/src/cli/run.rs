@@ -39,7 +39,7 @@ The last line on stdout is a JSON summary. A signal (SIGINT, SIGTERM) ends the j
 more commit, with exit code 0; a second one ends it at once, which loses nothing either.";
 
 pub fn run(args: RunArgs) -> anyhow::Result<()> {
-    let spec = JobSpec { watch: args.watch, ..config::load(args.flags)? };
+    let spec = JobSpec { watch: args.watch, compile_apart: true, ..config::load(args.flags)? };
     let stop = StopHandle::default();
     stop_on_signals(stop.clone())?;
     if args.take_over {

@@ -8,7 +8,7 @@ use anyhow::{anyhow, bail};
 use clap::Args;
 use serde_json::{Value, json};
 use speed_layer_core::commit::JobName;
-use speed_layer_plugin::Digest;
+use speed_layer_plugin::{Digest, read_signature};
 use speed_layer_store::{CommitStore, inspect};
 
 use super::checkpoint::{Format, plain};
@@ -16,6 +16,7 @@ use super::shadow;
 use crate::control::{Answer, SwapRequest, ask};
 use crate::job::swap::{Promote, Shadowing, Windows, history_path, read_component, read_history};
 use crate::plan::StageName;
+use crate::trust::to_hex;
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -144,6 +145,7 @@ fn quoted(path: &Path) -> String {
 pub fn run(args: &SwapArgs) -> anyhow::Result<()> {
     let dir = args.job.dir()?;
     let component = args.plugin.as_deref().map(read_component).transpose()?.unwrap_or_default();
+    let signature = args.plugin.as_deref().map(read_signature).transpose()?.flatten();
     let stem = args.plugin.as_ref().and_then(|path| path.file_stem());
     let request = SwapRequest {
         stage: args.stage.to_string(),
@@ -155,6 +157,7 @@ pub fn run(args: &SwapArgs) -> anyhow::Result<()> {
         output: args.output.as_deref().map(std::path::absolute).transpose()?,
         command: args.command(),
         shadow: args.shadow.map(|batches| Shadowing { batches, promote: args.promote }),
+        signature: signature.as_deref().map(to_hex),
         asked_by: format!("uid {} pid {}", rustix::process::getuid().as_raw(), std::process::id()),
     };
     let mut heard = Heard { is_table: matches!(args.format, Format::Table), ..Heard::default() };

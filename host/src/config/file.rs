@@ -26,6 +26,7 @@ pub struct FileJob {
     pub trigger: Option<String>,
     pub max_records_per_trigger: Option<u64>,
     pub plugin_cache: Option<PathBuf>,
+    pub trust: Vec<PathBuf>,
     pub source: FileSource,
     pub time: FileTime,
     pub parse: FileStage,
@@ -158,6 +159,8 @@ impl FileJob {
             watch: false,
             limits,
             poison,
+            compile_apart: false,
+            trust: self.trust,
         })
     }
 }

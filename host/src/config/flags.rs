@@ -52,6 +52,9 @@ pub struct RunFlags {
     // No doc comment, because rustdoc takes the brackets for links.
     #[arg(long, value_name = "STAGE.KEY=VALUE", help_heading = "Stages", help = SET_HELP)]
     pub set: Vec<String>,
+    /// Run only plugins signed by a key in this file; repeat it for several
+    #[arg(long, value_name = "KEYFILE", help_heading = "Stages")]
+    pub trust: Vec<PathBuf>,
     /// The column that holds the event time [default: event_time]
     #[arg(long, value_name = "COLUMN", help_heading = "Aggregation")]
     pub event_time: Option<String>,
@@ -116,6 +119,9 @@ fn overlay(job: &mut FileJob, flags: RunFlags) -> Result<(), ConfigError> {
             .into_iter()
             .map(|plugin| FileStage { plugin: Some(plugin), ..Default::default() })
             .collect();
+    }
+    if !flags.trust.is_empty() {
+        job.trust = flags.trust;
     }
     put(&mut job.time.event_time, flags.event_time);
     put(&mut job.trigger, flags.trigger);

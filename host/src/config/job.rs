@@ -30,6 +30,10 @@ pub struct JobSpec {
     pub limits: Limits,
     pub poison: PoisonSpec,
     pub sides: SideSinks,
+    /// Whether plugins are compiled by a process of their own, which this program is then, too.
+    pub compile_apart: bool,
+    /// Files of the public keys by which plugins must be signed; none: they need not be.
+    pub trust: Vec<PathBuf>,
 }
 
 /// The topics for what does not get through; `None`: Parquet beside the first output.
@@ -39,18 +43,28 @@ pub struct SideSinks {
     pub late: Option<String>,
 }
 
-/// How far the search for the rows that a plugin fails on goes.
+/// How far the search for the rows and groups that a plugin fails on goes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PoisonSpec {
     /// For the search in one batch, by the clock on the wall.
     pub budget_ms: u64,
     /// Of a batch's records, how large a part may be dead-lettered for it: from 0 to 1.
     pub share_max: f64,
+    pub groups: OnGroupFailure,
+}
+
+/// What a plugin does to the job that fails on a group, where no row can be blamed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnGroupFailure {
+    #[default]
+    Stop,
+    /// The group goes to the dead letters.
+    DeadLetter,
 }
 
 impl Default for PoisonSpec {
     fn default() -> Self {
-        Self { budget_ms: 30_000, share_max: 0.1 }
+        Self { budget_ms: 30_000, share_max: 0.1, groups: OnGroupFailure::Stop }
     }
 }
 

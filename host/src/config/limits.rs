@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use speed_layer_plugin::Limits;
 
-use super::job::PoisonSpec;
+use super::job::{OnGroupFailure, PoisonSpec};
 use super::{ConfigError, values};
 
 #[derive(Debug, Default, Deserialize)]
@@ -13,12 +13,18 @@ pub struct FileLimits {
     pub call_cpu_ms: Option<u64>,
     pub memory_bytes_max: Option<u64>,
     pub table_elements_max: Option<u64>,
+    pub tables_max: Option<usize>,
+    pub memories_max: Option<usize>,
+    pub instances_max: Option<usize>,
     pub stack_bytes_max: Option<usize>,
     pub component_bytes_max: Option<u64>,
+    pub compile_seconds_max: Option<u64>,
+    pub compile_memory_max: Option<u64>,
     pub hostcall_bytes_max: Option<usize>,
     pub output_rows_max: Option<usize>,
     pub isolation_budget: Option<String>,
     pub poison_share_max: Option<f64>,
+    pub on_group_failure: Option<String>,
 }
 
 impl FileLimits {
@@ -32,11 +38,24 @@ impl FileLimits {
             call_cpu_ms: positive("call_cpu_ms", self.call_cpu_ms, limits.call_cpu_ms)?,
             memory_bytes_max: positive("memory_bytes_max", self.memory_bytes_max, limits.memory_bytes_max)?,
             table_elements_max: self.table_elements_max.unwrap_or(limits.table_elements_max),
+            tables_max: self.tables_max.unwrap_or(limits.tables_max),
+            memories_max: positive("memories_max", self.memories_max, limits.memories_max)?,
+            instances_max: positive("instances_max", self.instances_max, limits.instances_max)?,
             stack_bytes_max: stack(self.stack_bytes_max, limits.stack_bytes_max)?,
             component_bytes_max: positive(
                 "component_bytes_max",
                 self.component_bytes_max,
                 limits.component_bytes_max,
+            )?,
+            compile_seconds_max: positive(
+                "compile_seconds_max",
+                self.compile_seconds_max,
+                limits.compile_seconds_max,
+            )?,
+            compile_memory_max: positive(
+                "compile_memory_max",
+                self.compile_memory_max,
+                limits.compile_memory_max,
             )?,
             hostcall_bytes_max: positive(
                 "hostcall_bytes_max",
@@ -44,13 +63,13 @@ impl FileLimits {
                 limits.hostcall_bytes_max,
             )?,
             output_rows_max: positive("output_rows_max", self.output_rows_max, limits.output_rows_max)?,
-            ..limits
         };
         let budget = self.isolation_budget.as_deref();
         let poison = PoisonSpec {
             budget_ms: budget
                 .map_or(Ok(poison.budget_ms), |text| values::duration("isolation_budget", text))?,
             share_max: share(self.poison_share_max, poison.share_max)?,
+            groups: self.on_group_failure.as_deref().map_or(Ok(poison.groups), on_group_failure)?,
         };
         Ok((limits, poison))
     }
@@ -87,6 +106,17 @@ fn share(given: Option<f64>, default: f64) -> Result<f64, ConfigError> {
     }
 }
 
+fn on_group_failure(text: &str) -> Result<OnGroupFailure, ConfigError> {
+    match text {
+        "stop" => Ok(OnGroupFailure::Stop),
+        "dead-letter" => Ok(OnGroupFailure::DeadLetter),
+        other => Err(ConfigError::invalid(
+            "on_group_failure",
+            format!("`{other}` is neither `stop` nor `dead-letter`"),
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,9 +139,14 @@ mod tests {
             ("call_cpu_ms = 0", "call_cpu_ms"),
             ("memory_bytes_max = 0", "memory_bytes_max"),
             ("output_rows_max = 0", "output_rows_max"),
+            ("memories_max = 0", "memories_max"),
+            ("instances_max = 0", "instances_max"),
+            ("compile_seconds_max = 0", "compile_seconds_max"),
+            ("compile_memory_max = 0", "compile_memory_max"),
             ("stack_bytes_max = 100000000", "1048576 bytes"),
             ("poison_share_max = 1.5", "1.5 is not from 0 to 1"),
             ("isolation_budget = \"long\"", "isolation_budget"),
+            ("on_group_failure = \"skip\"", "neither `stop` nor `dead-letter`"),
             ("cpu = 1", "unknown field `cpu`"),
         ] {
             let said = read(text).unwrap_err();

@@ -15,8 +15,8 @@ mod values;
 
 pub use flags::{RunFlags, load};
 pub use job::{
-    AggregateSpec, ClockSpec, Compression, JobSpec, OnDataLoss, PoisonSpec, SideSinks, SourceSpec, StageSpec,
-    Start, Trigger,
+    AggregateSpec, ClockSpec, Compression, JobSpec, OnDataLoss, OnGroupFailure, PoisonSpec, SideSinks,
+    SourceSpec, StageSpec, Start, Trigger,
 };
 pub use properties::properties_of;
 

@@ -37,6 +37,9 @@ pub struct SwapRequest {
     /// Runs it beside the stream first.
     #[serde(default)]
     pub shadow: Option<Shadowing>,
+    /// The component's, in hexadecimal digits, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
     /// For the history.
     pub asked_by: String,
 }

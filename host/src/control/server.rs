@@ -19,6 +19,7 @@ use tracing::{debug, warn};
 use super::message::component;
 use super::{Answer, SOCKET, SwapRequest};
 use crate::job::swap::{Request, Swapper, Told};
+use crate::trust::from_hex;
 
 /// Whoever says nothing for so long is not listened to any more.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
@@ -118,8 +119,9 @@ fn serve(connection: &UnixStream, swapper: &Swapper) -> anyhow::Result<()> {
     let mut reader = BufReader::new(connection);
     let asked = SwapRequest::read(&mut reader)?;
     let stage = asked.stage.parse().map_err(anyhow::Error::msg)?;
+    let signature = asked.signature.as_deref().map(from_hex).transpose()?;
     let SwapRequest { allow_downgrade, windows, output, command, shadow, .. } = asked;
-    let request = Request { stage, allow_downgrade, windows, output, command, shadow };
+    let request = Request { stage, allow_downgrade, windows, output, command, shadow, signature };
     let max = swapper.runtime.limits().component_bytes_max;
     ensure!(
         asked.component_bytes <= max,

@@ -1,6 +1,7 @@
 //! One epoch's commit: partial states merged, closed windows finished, side rows and
 //! windows staged, and the whole sealed and published by the store's committer.
 
+mod group_letters;
 mod sides;
 mod trial;
 
@@ -28,6 +29,7 @@ use super::swap::OpenState;
 use crate::config::{AggregateSpec, ClockSpec, Compression, SideSinks};
 use crate::stages::{AggregateClock, EpochContext, Partial, Sides};
 
+pub use group_letters::given_up;
 use sides::Staged;
 pub use trial::Replacement;
 use trial::{Before, PartialWindows};
@@ -198,6 +200,7 @@ impl<S: CommitStore<Chain: Send + 'static>> EpochCommit for Commits<S> {
         let mut notes = DeadLetters::default();
         for (index, (closed, clock)) in closed.into_iter().zip(clocks).enumerate() {
             account.groups_dead_lettered += self.note_groups(index, &closed, epoch, &mut notes);
+            account.groups_dead_lettered += self.write_group_letters(index, epoch, &mut notes)?;
             self.stage_windows(index, closed, epoch, clock, partitions, &mut staged.files)?;
         }
         self.stage_sides(sides, notes, epoch, partitions, &mut staged)?;
@@ -389,6 +392,7 @@ impl<S: CommitStore> Commits<S> {
             state_version: aggregate.open.state_version,
             plugins: aggregate.plugins.clone(),
             moved: aggregate.moved.clone(),
+            given_up: group_letters::marks(&aggregate.open),
             windows: Vec::new(),
         }
     }

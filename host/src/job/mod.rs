@@ -46,6 +46,7 @@ use speed_layer_store::layer::FileLayer;
 use tracing::info;
 
 pub use control::{Progress, StopHandle};
+pub use open::compiler;
 pub use summary::Summary;
 
 use crate::config::JobSpec;

@@ -13,7 +13,7 @@ use speed_layer_core::commit::{JobName, MovedOutput, OffsetMark, PartitionProgre
 use speed_layer_core::settings::Difference;
 use speed_layer_kafka::source::SourceOptions;
 use speed_layer_kafka::{Assignment, Broker, Connection, Feed, Source, TopicFacts};
-use speed_layer_plugin::{Runtime, RuntimeOptions};
+use speed_layer_plugin::{Compiler, Limits, Runtime, RuntimeOptions};
 use speed_layer_store::fail_point;
 use speed_layer_store::layer::FileLayer;
 use speed_layer_store::posix::CheckpointDir;
@@ -39,6 +39,7 @@ use crate::config::{AggregateSpec, JobSpec, SideSinks, Trigger};
 use crate::letters::KafkaOutbox;
 use crate::plan::{AggregatePlan, Plan};
 use crate::stages::{Chain, EpochContext};
+use crate::trust;
 
 /// How long a broker is given to answer.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -259,8 +260,11 @@ impl<'a, L: FileLayer> Taken<'a, L> {
         let gaps_committed = gaps.len();
         gaps.extend(beginnings.gaps.iter().cloned());
         let moved = |plan: &AggregatePlan| self.moves.get(&plan.spec.name).cloned();
-        let aggregates =
-            self.plan.aggregates.iter().map(|plan| aggregate_commit(plan, checkpoint, &from, moved(plan)));
+        let aggregates = self
+            .plan
+            .aggregates
+            .iter()
+            .map(|plan| aggregate_commit(spec, plan, checkpoint, &from, moved(plan)));
         let commits = Commits::new(CommitsBeginning {
             topic: spec.source.topic.clone(),
             aggregates: aggregates.collect::<anyhow::Result<_>>()?,
@@ -298,12 +302,14 @@ fn stored_partitions(checkpoint: &Checkpoint) -> &[PartitionProgress] {
 }
 
 fn aggregate_commit(
+    spec: &JobSpec,
     plan: &AggregatePlan,
     checkpoint: Option<&Checkpoint>,
     from: &[OffsetMark],
     moved: Option<MovedOutput>,
 ) -> anyhow::Result<AggregateCommit> {
     let mut open = OpenWindows::open(plan)?;
+    open.isolate(spec.poison);
     if let Some(checkpoint) = checkpoint {
         stored::restore(&mut open, checkpoint)?;
     }
@@ -369,8 +375,32 @@ pub fn store_over<L: FileLayer>(layer: L, spec: &JobSpec) -> anyhow::Result<Posi
 /// When it cannot be started.
 pub fn runtime(spec: &JobSpec) -> anyhow::Result<Runtime> {
     let cache_dir = spec.plugin_cache.clone().or_else(user_cache);
-    Runtime::new(RuntimeOptions { cache_dir, limits: spec.limits.clone() })
-        .context("the plugin runtime cannot be started")
+    let runtime = Runtime::new(RuntimeOptions { cache_dir, limits: spec.limits.clone() })
+        .context("the plugin runtime cannot be started")?;
+    let runtime = match spec.compile_apart {
+        true => runtime.compiling_apart(compiler(&spec.limits)),
+        false => runtime,
+    };
+    Ok(match trust::admission(&spec.trust)? {
+        Some(admission) => runtime.admitting(admission),
+        None => runtime,
+    })
+}
+
+/// This program, as its command `compile-plugin`.
+pub fn compiler(limits: &Limits) -> Compiler {
+    let arguments = [
+        ("--seconds", limits.compile_seconds_max),
+        ("--memory-bytes", limits.compile_memory_max),
+        ("--component-bytes", limits.component_bytes_max),
+        ("--stack-bytes", limits.stack_bytes_max as u64),
+    ];
+    let arguments = arguments.into_iter().flat_map(|(flag, value)| [flag.into(), value.to_string().into()]);
+    Compiler {
+        // Also where its file has been replaced since.
+        program: "/proc/self/exe".into(),
+        arguments: std::iter::once("compile-plugin".into()).chain(arguments).collect(),
+    }
 }
 
 /// Where the user's caches are, by the XDG convention; `None`: nothing is cached.

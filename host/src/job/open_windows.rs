@@ -1,6 +1,7 @@
 //! One aggregate as the coordinator keeps it: the open windows' states, and the
 //! plugin that merges partial states into them and finishes what is closed.
 
+mod failing;
 mod rehearsal;
 mod scratch;
 mod so_far;
@@ -16,6 +17,9 @@ use speed_layer_core::key::KeyEncoder;
 use speed_layer_core::path::path_of;
 use speed_layer_plugin::{Aggregator, Context, PluginError, Rejects};
 
+use failing::{Failed, Failing, in_parts};
+
+pub use failing::GroupLetter;
 pub use so_far::SoFar;
 
 use crate::plan::AggregatePlan;
@@ -32,6 +36,7 @@ pub struct OpenWindows {
     /// Of a plugin on probation that begins with the next window.
     rehearsal: Option<GroupTable>,
     output: SchemaRef,
+    failing: Failing,
 }
 
 /// What a commit emits of one aggregate.
@@ -88,6 +93,7 @@ impl OpenWindows {
             table: empty_table(plan)?,
             rehearsal: None,
             output: output_schema(&plan.description.output),
+            failing: Failing::default(),
         })
     }
 
@@ -107,6 +113,7 @@ impl OpenWindows {
     /// # Errors
     /// The plugin does not migrate them; nothing has changed but `self`.
     pub fn take_over(&mut self, before: &Self) -> anyhow::Result<()> {
+        self.failing.dead = before.failing.dead.clone();
         if self.state_version == before.state_version && self.state_schema() == before.state_schema() {
             self.table = before.table.clone();
             return Ok(());
@@ -226,13 +233,26 @@ impl OpenWindows {
     /// The plugin failed, or the states do not fit.
     pub fn absorb(&mut self, context: &Context, partial: &GroupTable) -> anyhow::Result<()> {
         let plan = self.table.absorb(partial)?;
+        let mut failed = Vec::new();
         for range in chunk_ranges(self.table.states(), &plan.ours, STATE_BYTES_PER_CALL_MAX) {
-            let left = self.table.states().gather(&plan.ours[range.clone()])?;
-            let right = partial.states().gather(&plan.theirs[range.clone()])?;
-            let merged = self.aggregator.call(|aggregator| aggregator.merge(context, &left, &right))?;
-            self.table.states_mut().scatter(&plan.ours[range], &merged)?;
+            let ours = &plan.ours[range.clone()];
+            let left = self.table.states().gather(ours)?;
+            let right = partial.states().gather(&plan.theirs[range])?;
+            let limits = self.failing.limits;
+            let merged = in_parts(&mut self.aggregator, limits, ours.len(), &mut |aggregator, part| {
+                aggregator.merge(context, &slice(&left, &part), &slice(&right, &part))
+            })?;
+            for (part, states) in merged.done {
+                self.table.states_mut().scatter(&ours[part], &states)?;
+            }
+            for (at, error) in merged.failed {
+                let both = [left.slice(at, 1), right.slice(at, 1)];
+                let both = arrow_select::concat::concat_batches(left.schema_ref(), &both)?;
+                failed.push((ours[at], both, error));
+            }
         }
-        Ok(())
+        self.bury(failed)?;
+        self.bury_late_parts()
     }
 
     /// Takes out the windows that end at or before `closed_through_ms` and finishes them.
@@ -242,6 +262,7 @@ impl OpenWindows {
     pub fn close(&mut self, context: &Context, closed_through_ms: Option<i64>) -> anyhow::Result<Closed> {
         let Some(closed_through_ms) = closed_through_ms else { return Ok(Closed::none()) };
         let windows = self.table.drain_closed(closed_through_ms.saturating_mul(1000));
+        self.forget_dead(closed_through_ms.saturating_mul(1000));
         let mut groups = Vec::new();
         let mut finished = Vec::new();
         let mut notes = Vec::new();
@@ -267,20 +288,31 @@ impl OpenWindows {
     ) -> anyhow::Result<RecordBatch> {
         let count = range.len();
         let keys = self.keys.decode(window.keys[range.clone()].iter().map(|key| key.as_bytes()))?;
-        let states = self.table.states().gather(&window.slots[range])?;
-        let starts = vec![window.start_us; count];
-        let ends = vec![window.end_us; count];
-        let finished = self
-            .aggregator
-            .call(|aggregator| aggregator.finish(context, &states, &keys, &starts, &ends, is_final))?;
-        let first = groups.len();
-        for row in 0..count {
-            groups.push(Group { path: path_of(&keys, row)?, start_us: window.start_us, row: first + row });
+        let states = self.table.states().gather(&window.slots[range.clone()])?;
+        let (starts, ends) = (vec![window.start_us; count], vec![window.end_us; count]);
+        let limits = self.failing.limits.filter(|_| is_final);
+        let parts = in_parts(&mut self.aggregator, limits, count, &mut |aggregator, part| {
+            let (states, keys) = (slice(&states, &part), slice(&keys, &part));
+            aggregator.finish(context, &states, &keys, &starts[part.clone()], &ends[part], is_final)
+        })?;
+        for (at, error) in parts.failed {
+            let id = (window.start_us, window.keys[range.start + at].clone());
+            let from = window.lowest_offsets.first().copied().unwrap_or_default();
+            self.give_up(Failed { id, from, states: states.slice(at, 1), error })?;
         }
-        notes.extend(notes_of(finished.notes, &groups[first..]));
-        let columns =
-            [instants(starts), instants(ends)].into_iter().chain(finished.rows.columns().iter().cloned());
-        Ok(RecordBatch::try_new(Arc::clone(&self.output), columns.collect())?)
+        let mut rows = Vec::new();
+        for (part, finished) in parts.done {
+            let first = groups.len();
+            for (at, row) in part.clone().enumerate() {
+                let path = path_of(&keys, row)?;
+                groups.push(Group { path, start_us: window.start_us, row: first + at });
+            }
+            notes.extend(notes_of(finished.notes, &groups[first..]));
+            let window = [instants(starts[part.clone()].to_vec()), instants(ends[part].to_vec())];
+            let columns = window.into_iter().chain(finished.rows.columns().iter().cloned());
+            rows.push(RecordBatch::try_new(Arc::clone(&self.output), columns.collect())?);
+        }
+        Ok(arrow_select::concat::concat_batches(&self.output, &rows)?)
     }
 
     /// Sorts the groups into the files they go to.
@@ -306,6 +338,10 @@ impl Closed {
     pub fn rows(&self) -> u64 {
         self.parts.iter().map(|part| part.rows.num_rows() as u64).sum()
     }
+}
+
+fn slice(rows: &RecordBatch, part: &Range<usize>) -> RecordBatch {
+    rows.slice(part.start, part.len())
 }
 
 fn notes_of(notes: Rejects, groups: &[Group]) -> Vec<GroupNote> {

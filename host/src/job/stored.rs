@@ -13,6 +13,7 @@ use speed_layer_store::part::digest_of_bytes;
 use speed_layer_store::posix::CheckpointDir;
 use tracing::{info, warn};
 
+use super::commit::given_up;
 use super::open_windows::OpenWindows;
 use crate::config::{JobSpec, StageSpec};
 use crate::plan::{AggregatePlan, Plan, StageName};
@@ -52,7 +53,8 @@ pub fn plugin(
         return Ok(file?);
     }
     let Some(component) = kept.kept_component(used.digest)? else { return Ok(file?) };
-    let plugin = runtime.load_bytes(&used.name, &component)?;
+    let signature = kept.kept_signature(used.digest)?;
+    let plugin = runtime.load_signed(&used.name, &component, signature.as_deref())?;
     warn!(
         "{name} goes on with {}, which the checkpoint names; {} is another one now: `host swap --stage {name}` \
          brings it into the running job",
@@ -87,8 +89,10 @@ pub fn keep_plugins(
     let mut needed: Vec<Digest> = Vec::new();
     for stage in plan.stages() {
         if let Some((plugin, _)) = plan.plugin(&stage) {
+            let digest = Digest(*plugin.id().digest.as_bytes());
             kept.keep_component(plugin.component())?;
-            needed.push(Digest(*plugin.id().digest.as_bytes()));
+            plugin.signature().map_or(Ok(()), |signature| kept.keep_signature(digest, signature))?;
+            needed.push(digest);
         }
     }
     let progress = checkpoint.map(|checkpoint| &checkpoint.manifest.progress);
@@ -230,7 +234,9 @@ fn find<'a>(checkpoint: &'a Checkpoint, name: &str) -> Option<&'a AggregateProgr
 /// When they are not this aggregate's.
 pub fn restore(open: &mut OpenWindows, checkpoint: &Checkpoint) -> anyhow::Result<()> {
     let stored = checkpoint.states.iter().find(|(name, _)| *name == open.name);
-    stored.map_or(Ok(()), |(_, stored)| open.restore(stored))
+    stored.map_or(Ok(()), |(_, stored)| open.restore(stored))?;
+    let known = find(checkpoint, &open.name);
+    open.give_up_again(known.into_iter().flat_map(|of| given_up(&of.given_up)))
 }
 
 /// Uses of plugins that a checkpoint remembers of a stage: each commit writes them down.

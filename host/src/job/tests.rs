@@ -2,6 +2,8 @@
 //! comes out is compared with a plain recomputation, however the records are dealt to
 //! workers, cut into commits and interrupted by restarts.
 
+mod groups;
+mod hostile;
 mod memory;
 mod poison;
 mod rebuilds;
@@ -11,6 +13,7 @@ mod replays;
 mod resets;
 mod shadow;
 mod swaps;
+mod trust;
 
 use std::path::Path;
 
@@ -56,17 +59,25 @@ fn run(spec: &JobSpec, topic: &MemoryTopic, workers: usize) -> Summary {
 
 /// A job that is ready to run over what the topic holds now.
 fn open<'a>(spec: &'a JobSpec, topic: &MemoryTopic, workers: usize) -> Opened<'a, MemoryFeed> {
-    let taken = Planned::of(spec, store(spec).unwrap()).unwrap().take(None).unwrap();
+    try_open(spec, topic, workers).unwrap()
+}
+
+/// The same for one that may be refused.
+fn try_open<'a>(
+    spec: &'a JobSpec,
+    topic: &MemoryTopic,
+    workers: usize,
+) -> anyhow::Result<Opened<'a, MemoryFeed>> {
+    let taken = Planned::of(spec, store(spec)?)?.take(None)?;
     let facts = topic.facts();
     let beginnings = match taken.stored_partitions() {
         Some(stored) => positions::resumed(&spec.source, stored, &facts).unwrap(),
         None => Beginnings::at_log_start(&facts),
     };
     let stop = StopHandle::default();
-    let opened = taken.assemble(&facts, &beginnings, &stop, |assignments, _events| {
+    taken.assemble(&facts, &beginnings, &stop, |assignments, _events| {
         Ok(Started { source: None, lookout: None, feeds: topic.feeds(assignments, workers) })
-    });
-    opened.unwrap()
+    })
 }
 
 fn check(ticks: &[Tick], partitions: i32, cap: Option<u64>, workers: usize, stops: &[usize]) {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use speed_layer_core::commit::{Digest, Generation, PluginUse};
-use speed_layer_plugin::{Plugin, Runtime};
+use speed_layer_plugin::{Plugin, Runtime, read_signature};
 use speed_layer_store::DiskLayer;
 use speed_layer_store::part::digest_of_bytes;
 use speed_layer_store::posix::CheckpointDir;
@@ -50,19 +50,22 @@ impl Components {
         if let Some(plugin) = self.loaded.borrow().get(&used.digest) {
             return Ok(plugin.clone());
         }
-        let component = self.find(used).with_context(|| format!("the plugin of stage {name} is wanted"))?;
-        let plugin = self.runtime.load_bytes(&used.name, &component)?;
+        let found = self.find(used).with_context(|| format!("the plugin of stage {name} is wanted"))?;
+        let plugin = self.runtime.load_signed(&used.name, &found.0, found.1.as_deref())?;
         self.loaded.borrow_mut().insert(used.digest, plugin.clone());
         Ok(plugin)
     }
 
-    fn find(&self, used: &PluginUse) -> anyhow::Result<Vec<u8>> {
+    /// The component and its signature.
+    fn find(&self, used: &PluginUse) -> anyhow::Result<(Vec<u8>, Option<Vec<u8>>)> {
         if let Some(component) = self.kept.kept_component(used.digest)? {
-            return Ok(component);
+            return Ok((component, self.kept.kept_signature(used.digest)?));
         }
         for file in &self.files {
             match std::fs::read(file) {
-                Ok(component) if digest_of_bytes(&component) == used.digest => return Ok(component),
+                Ok(component) if digest_of_bytes(&component) == used.digest => {
+                    return Ok((component, read_signature(file)?));
+                }
                 // One that cannot be read is none that could serve.
                 Ok(_) | Err(_) => {}
             }

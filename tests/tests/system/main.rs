@@ -8,3 +8,4 @@ mod failing_requests;
 mod inspect;
 mod python_readers;
 mod real_kafka;
+mod signing;

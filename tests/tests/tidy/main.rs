@@ -12,4 +12,5 @@ mod functions;
 mod licences;
 mod rooms;
 mod rust_text;
+mod security;
 mod style;

@@ -197,9 +197,21 @@ pub struct AggregateProgress {
     /// Where a swap has moved the output; `None` where it is as the settings had it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved: Option<MovedOutput>,
+    /// Groups of open windows that have no result any more; states of them in the checkpoint do not count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub given_up: Vec<GivenUp>,
     /// Format 1 alone has the windows' offsets here; since then they lie with the states.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<WindowOffsets>,
+}
+
+/// A group that its plugin failed on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenUp {
+    /// Of its window, microseconds since 1970 UTC.
+    pub start_us: i64,
+    /// As the states have it.
+    pub key: Vec<u8>,
 }
 
 /// An output that a swap has moved. Absolute paths.

@@ -23,8 +23,8 @@ mod steps;
 
 pub use chain::{ChainLink, ChainProblem, SnapshotId, chain_problems, is_whole};
 pub use manifest::{
-    AggregateProgress, FORMAT_VERSION, FORMAT_VERSION_MIN, Gap, Kind, Manifest, MovedOutput, OffsetMark,
-    OutputId, OutputRoot, PartitionClock, PartitionProgress, PluginUse, Progress, PublishEntry,
+    AggregateProgress, FORMAT_VERSION, FORMAT_VERSION_MIN, Gap, GivenUp, Kind, Manifest, MovedOutput,
+    OffsetMark, OutputId, OutputRoot, PartitionClock, PartitionProgress, PluginUse, Progress, PublishEntry,
     SnapshotManifest, StageUse, WindowOffsets,
 };
 pub use names::{Codec, Digest, Epoch, Generation, JobName, NameError, PartName};

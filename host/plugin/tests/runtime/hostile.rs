@@ -1,22 +1,12 @@
-//! Guests that misbehave: each call ends in time, with an error that says whose call it
-//! was, and the instance is not used again.
-
-use std::time::{Duration, Instant};
+//! What is left of a guest that failed, what it can make the host say, and what the host keeps of it on
+//! disk. How each call of a guest that means ill ends is in the tests `hostile`.
 
 use crate::support::{CONTEXT, Guest};
 use speed_layer_core::records::Records;
-use speed_layer_plugin::{
-    Clause, Clock, ColumnFault, Limits, Parsed, Plugin, PluginError, Runtime, RuntimeOptions,
-};
-
-const ENDLESS: &str = "(loop $again (br $again)) (unreachable)";
-
-fn limits() -> Limits {
-    Limits { call_cpu_ms: 100, hostcall_bytes_max: 1 << 20, ..Limits::default() }
-}
+use speed_layer_plugin::{Limits, Parsed, Plugin, PluginError, Runtime, RuntimeOptions};
 
 fn load(guest: &Guest) -> Plugin {
-    let runtime = Runtime::new(RuntimeOptions { cache_dir: None, limits: limits() }).unwrap();
+    let runtime = Runtime::new(RuntimeOptions::default()).unwrap();
     runtime.load_bytes("hostile", &guest.component()).unwrap()
 }
 
@@ -25,7 +15,6 @@ fn parse(guest: &Guest) -> Result<Parsed, PluginError> {
 }
 
 fn check(guest: &Guest, callback: &str, expected: impl FnOnce(&PluginError) -> bool) {
-    let began = Instant::now();
     let error = parse(guest).expect_err(callback);
     assert!(expected(&error), "{error:?}");
     let text = error.to_string();
@@ -33,102 +22,10 @@ fn check(guest: &Guest, callback: &str, expected: impl FnOnce(&PluginError) -> b
         assert!(text.contains(part), "{text}");
     }
     assert!(!text.contains('\n'), "{text}");
-    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
-}
-
-fn overran(error: &PluginError) -> bool {
-    matches!(error, PluginError::Deadline { clock: Clock::Cpu, budget_ms: 100, .. })
 }
 
 fn trapped(error: &PluginError) -> bool {
     matches!(error, PluginError::Trap { .. })
-}
-
-fn broke(clause: &Clause) -> impl FnOnce(&PluginError) -> bool {
-    move |error| matches!(error, PluginError::Contract { clause: found, .. } if **found == *clause)
-}
-
-#[test]
-fn a_call_without_an_end_is_ended_wherever_it_is() {
-    check(&Guest { describe: ENDLESS, ..Guest::default() }, "describe", overran);
-    check(&Guest { open: ENDLESS, ..Guest::default() }, "open", overran);
-    check(&Guest { parse: ENDLESS, ..Guest::default() }, "parse", overran);
-    let start = "(func $start (loop $again (br $again))) (start $start)";
-    check(&Guest { extra: start, ..Guest::default() }, "instantiate", overran);
-    let filling = "(loop $again (memory.fill (i32.const 0) (i32.const 0) (i32.const 131072)) (br $again)) \
-                   (unreachable)";
-    check(&Guest { parse: filling, ..Guest::default() }, "parse", overran);
-    let logging =
-        "(loop $again (call $log (i32.const 0) (i32.const 0) (i32.const 0)) (br $again)) (unreachable)";
-    check(&Guest { parse: logging, ..Guest::default() }, "parse", overran);
-}
-
-#[test]
-fn a_trap_says_what_the_guest_did() {
-    let reason =
-        |part: &'static str| move |error: &PluginError| trapped(error) && error.to_string().contains(part);
-    check(&Guest { parse: "(unreachable)", ..Guest::default() }, "parse", reason("unreachable"));
-    let outside = "(i32.load (i32.const 131072))";
-    check(&Guest { parse: outside, ..Guest::default() }, "parse", reason("out of bounds"));
-    let deep = "(func $deep (param i32) (result i32) (i32.add (i32.const 1) (call $deep (local.get 0))))";
-    let recursion = Guest { extra: deep, parse: "(call $deep (local.get 0))", ..Guest::default() };
-    check(&recursion, "parse", reason("call stack exhausted"));
-}
-
-#[test]
-fn memory_and_tables_end_at_their_limits() {
-    let bomb =
-        "(loop $again (br_if $again (i32.ne (memory.grow (i32.const 256)) (i32.const -1)))) (unreachable)";
-    let over = |setting: &'static str| move |error: &PluginError| matches!(error, PluginError::MemoryLimit { setting: found, .. } if *found == setting);
-    check(&Guest { parse: bomb, ..Guest::default() }, "parse", over("memory_bytes_max"));
-    let table = "(table $t 1 funcref)";
-    let grown = "(drop (table.grow $t (ref.null func) (i32.const 100000000))) (unreachable)";
-    let tables = Guest { extra: table, parse: grown, ..Guest::default() };
-    check(&tables, "parse", over("table_elements_max"));
-    let large = Guest { extra: "(table $t 30000 funcref)", ..Guest::default() };
-    check(&large, "instantiate", over("table_elements_max"));
-}
-
-#[test]
-fn a_guest_that_lives_with_a_refused_growth_goes_on() {
-    let refused = "(drop (memory.grow (i32.const 60000))) (i32.const 1024)";
-    // Zeros are no valid rejects, so the call gets as far as the contract's own checks.
-    check(&Guest { parse: refused, ..Guest::default() }, "parse", |error| {
-        matches!(error, PluginError::Contract { .. })
-    });
-}
-
-#[test]
-fn values_that_do_not_have_the_contracts_form_are_refused() {
-    let form = |error: &PluginError| matches!(error, PluginError::Contract { clause, .. } if matches!(**clause, Clause::Form { .. }));
-    check(&Guest { parse: "(i32.const 131068)", ..Guest::default() }, "parse", form);
-    let unaligned = Guest { parse: "(i32.const 1025)", ..Guest::default() };
-    check(&unaligned, "parse", form);
-    let no_such_case = "(i32.store8 (i32.const 1024) (i32.const 7)) (i32.const 1024)";
-    check(&Guest { parse: no_such_case, ..Guest::default() }, "parse", form);
-    let list_outside = "(i32.store8 (i32.const 1040) (i32.const 1)) (i32.store (i32.const 1044) (i32.const 131000)) \
-                        (i32.store (i32.const 1048) (i32.const 1000)) (i32.const 1024)";
-    check(&Guest { parse: list_outside, ..Guest::default() }, "parse", form);
-}
-
-#[test]
-fn a_call_that_returns_more_than_its_bytes_is_refused() {
-    // The list of origins, 4 bytes each, over memory that is really there.
-    let large = "(drop (memory.grow (i32.const 256))) (i32.store8 (i32.const 1040) (i32.const 1)) \
-                 (i32.store (i32.const 1048) (i32.const 1000000)) (i32.const 1024)";
-    let guest = Guest { parse: large, ..Guest::default() };
-    check(&guest, "parse", broke(&Clause::TooManyBytes { max: 1 << 20 }));
-}
-
-#[test]
-fn rows_and_rejects_that_break_a_clause_are_refused() {
-    let fault = ColumnFault::OffsetCount { expected: 1, found: 0 };
-    check(&Guest::default(), "parse", broke(&Clause::RejectText { part: "kinds", fault }));
-    let rows = "(i32.store (i32.const 1028) (i32.const -1)) (i32.store (i32.const 1064) (i32.const 1)) \
-                (i32.store (i32.const 1080) (i32.const 1)) (i32.const 1024)";
-    let max = limits().output_rows_max;
-    let too_many = Clause::TooManyRows { max, found: u32::MAX as usize };
-    check(&Guest { parse: rows, ..Guest::default() }, "parse", broke(&too_many));
 }
 
 #[test]
@@ -204,7 +101,7 @@ fn compiled_code_is_found_again_and_damage_costs_only_time() {
     let dir = tempfile::tempdir().unwrap();
     let bytes = Guest::default().component();
     let load = || {
-        let options = RuntimeOptions { cache_dir: Some(dir.path().to_owned()), limits: limits() };
+        let options = RuntimeOptions { cache_dir: Some(dir.path().to_owned()), limits: Limits::default() };
         let plugin = Runtime::new(options).unwrap().load_bytes("cached", &bytes).unwrap();
         plugin.describe_parse("{}").unwrap();
     };

@@ -9,7 +9,7 @@ use speed_layer_store::PublishedFile;
 
 use crate::cli::checkpoint::{Format, plain};
 use crate::cli::compared::comparison_lines;
-use crate::config::{self, RunFlags};
+use crate::config::{self, JobSpec, RunFlags};
 use crate::job::replay::{KafkaTopic, runtime, store};
 use crate::recompute::components::Components;
 use crate::recompute::file::{Verdict, recompute, spec_of};
@@ -45,7 +45,7 @@ told. 1: they differ, or cannot be made again: retention has taken the records, 
 
 pub fn run(args: RecomputeArgs) -> anyhow::Result<()> {
     let file = PublishedFile::open(&args.file)?;
-    let job = config::load(args.job)?;
+    let job = JobSpec { compile_apart: true, ..config::load(args.job)? };
     let spec = spec_of(&file, &job)?;
     let components =
         Components::of(runtime(&job)?, store(&spec)?.layout().checkpoint_dir(), &spec, &args.plugin);

@@ -38,8 +38,13 @@ pub fn limits(limits: &Limits) -> Value {
         "call_cpu_ms": limits.call_cpu_ms,
         "memory_bytes_max": limits.memory_bytes_max,
         "table_elements_max": limits.table_elements_max,
+        "tables_max": limits.tables_max,
+        "memories_max": limits.memories_max,
+        "instances_max": limits.instances_max,
         "stack_bytes_max": limits.stack_bytes_max,
         "component_bytes_max": limits.component_bytes_max,
+        "compile_seconds_max": limits.compile_seconds_max,
+        "compile_memory_max": limits.compile_memory_max,
         "hostcall_bytes_max": limits.hostcall_bytes_max,
         "output_rows_max": limits.output_rows_max,
     })

@@ -180,7 +180,10 @@ impl<S: CommitStore> Commits<S> {
         match self.before.take() {
             Some(before) if keep => {
                 self.partials = before.partials;
-                self.aggregates.iter_mut().for_each(|aggregate| aggregate.open.end_rehearsal());
+                for (now, was) in self.aggregates.iter_mut().zip(&before.aggregates) {
+                    now.open.end_rehearsal();
+                    now.open.isolate_as(&was.open);
+                }
                 self.writes_all = true;
                 if let Some((index, root)) = before.output {
                     self.move_output(index, &root)?;

@@ -34,6 +34,8 @@ pub struct Request {
     pub command: String,
     /// Runs it beside the stream first.
     pub shadow: Option<Shadowing>,
+    /// The component's, where it has one.
+    pub signature: Option<Vec<u8>>,
 }
 
 /// What a swap changes, for whoever asked.

@@ -117,6 +117,9 @@ impl Swapper {
             opening = self.open(&request, name, component)?;
         }
         self.kept.keep_component(component)?;
+        if let Some(signature) = &request.signature {
+            self.kept.keep_signature(Digest::of(component).hex().parse()?, signature)?;
+        }
         fail_point("swap.kept");
         let report = self.cut_over(opening, &pass, asked_by)?;
         self.remember(&report);
@@ -156,8 +159,9 @@ impl Swapper {
                 }
             }
         }
-        let (name, component) = self.before(&stage)?;
-        self.swap(request, &name, &component, asked_by, dry_run, tell)
+        let (name, component, signature) = self.before(&stage)?;
+        let request = Request { signature, ..request.clone() };
+        self.swap(&request, &name, &component, asked_by, dry_run, tell)
     }
 
     /// The stages that serve the job now.
@@ -171,7 +175,7 @@ impl Swapper {
     }
 
     fn open(&self, request: &Request, name: &str, component: &[u8]) -> anyhow::Result<Opening> {
-        let plugin = self.runtime.load_bytes(name, component)?;
+        let plugin = self.runtime.load_signed(name, component, request.signature.as_deref())?;
         let opened = prepare(&self.spec, &self.running(), &plugin, request, self.workers, self.bounds)?;
         let layout = self.layout_with(&opened)?;
         let rebuild = self.rebuild(&opened, &request.stage)?;
@@ -229,19 +233,20 @@ impl Swapper {
         }
     }
 
-    /// The plugin that served a stage before the present one.
-    fn before(&self, stage: &StageName) -> anyhow::Result<(String, Vec<u8>)> {
+    /// The plugin that served a stage before the present one: its name, component and signature.
+    fn before(&self, stage: &StageName) -> anyhow::Result<(String, Vec<u8>, Option<Vec<u8>>)> {
         let made = read_history(&self.history)?
             .into_iter()
             .rev()
             .find(|report| report["stage"] == stage.to_string().as_str() && report["outcome"] == "swapped");
         let made = made.with_context(|| format!("{stage} has had no other plugin that could be put back"))?;
         let from: Named = serde_json::from_value(made["from"].clone())?;
-        let component = self.kept.kept_component(from.digest.parse()?)?;
+        let digest = from.digest.parse()?;
+        let component = self.kept.kept_component(digest)?;
         let component = component.with_context(|| {
             format!("{} (sha256:{}) is not kept any more; swap it in from its file", from.name, from.digest)
         })?;
-        Ok((from.name, component))
+        Ok((from.name, component, self.kept.kept_signature(digest)?))
     }
 
     /// The directories of the job once the swap is made, if these change.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
-use speed_layer_plugin::Digest;
+use speed_layer_plugin::{Digest, read_signature};
 use tracing::{debug, info, warn};
 
 use super::component::{FileState, read_component};
@@ -113,6 +113,7 @@ impl Watched {
             output: None,
             command: self.command(&swapper.spec),
             shadow: None,
+            signature: read_signature(&self.path)?,
         };
         let name = self.path.file_stem().unwrap_or_default().to_string_lossy();
         let path = self.path.display();

@@ -22,8 +22,9 @@ const LOOP: f64 = 1_000_002.25;
 const HOARD: f64 = 1_000_003.25;
 const MISCOUNT: f64 = 1_000_004.25;
 
+/// The stage that fails.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Where {
+pub enum Where {
     Parse,
     Transform,
     Aggregate,
@@ -36,10 +37,7 @@ fn stumbling(folder: &Path, at: Where) -> JobSpec {
     spec.limits.memory_bytes_max = 64 << 20;
     match at {
         Where::Parse => spec.parse.plugin = guest("poison_parse.wasm"),
-        Where::Transform => {
-            let stage = StageSpec { plugin: guest("poison_transform.wasm"), config: serde_json::Map::new() };
-            spec.transforms.push(stage);
-        }
+        Where::Transform => spec.transforms.push(stage_of(guest("poison_transform.wasm"))),
         Where::Aggregate => {
             let file = folder.join("stumbling.wasm");
             std::fs::write(&file, stumbling_aggregate()).unwrap();
@@ -49,21 +47,36 @@ fn stumbling(folder: &Path, at: Where) -> JobSpec {
     spec
 }
 
+/// A stage without settings.
+pub fn stage_of(plugin: PathBuf) -> StageSpec {
+    StageSpec { plugin, config: serde_json::Map::new() }
+}
+
 fn guest(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/test-plugins").join(name)
 }
 
-/// `ohlcv`, but for the prices that it stumbles over. The guest reads what it is up to from
-/// a text in its component.
-pub fn stumbling_aggregate() -> Vec<u8> {
-    let mut component = std::fs::read(guest("naughty.wasm")).unwrap();
-    let (harmless, stumbling) = (b"nothing update ", b"stumble update ");
-    let place = component.windows(harmless.len()).position(|bytes| bytes == harmless).unwrap();
-    component[place..place + stumbling.len()].copy_from_slice(stumbling);
+/// The guest of a stage, up to a mischief. It reads what it is up to from a text in its component.
+pub fn up_to(at: Where, mischief: &str) -> Vec<u8> {
+    let name = match at {
+        Where::Parse => "poison_parse.wasm",
+        Where::Transform => "poison_transform.wasm",
+        Where::Aggregate => "naughty.wasm",
+    };
+    let mut component = std::fs::read(guest(name)).unwrap();
+    let built = b"nothing update ";
+    let place = component.windows(built.len()).position(|bytes| bytes == built).unwrap();
+    let text = format!("{mischief:40}");
+    component[place..place + text.len()].copy_from_slice(text.as_bytes());
     component
 }
 
-fn refused(account: &Account, at: Where) -> u64 {
+/// `ohlcv`, but for the prices that it stumbles over.
+pub fn stumbling_aggregate() -> Vec<u8> {
+    up_to(Where::Aggregate, "stumble update")
+}
+
+pub fn refused(account: &Account, at: Where) -> u64 {
     match at {
         Where::Parse => account.dead_lettered.parse,
         Where::Transform => account.dead_lettered.transform,
@@ -72,7 +85,7 @@ fn refused(account: &Account, at: Where) -> u64 {
 }
 
 /// Kinds of the dead letters by offset; all in one partition.
-fn letters(spec: &JobSpec) -> BTreeMap<i64, String> {
+pub fn letters(spec: &JobSpec) -> BTreeMap<i64, String> {
     let folder = spec.aggregates[0].output.with_file_name("daily.dead-letters");
     let mut letters = BTreeMap::new();
     for file in parquet_files(&folder).unwrap() {

@@ -32,6 +32,7 @@ pub fn request(stage: &StageName, shadow: Option<Shadowing>) -> Request {
         output: None,
         command: "host swap".to_owned(),
         shadow,
+        signature: None,
     }
 }
 

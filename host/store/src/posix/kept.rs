@@ -1,5 +1,6 @@
-//! Components kept by their digest beside the checkpoints that name them, so that a job
-//! can go on with the plugins that it ran with, whatever has become of their files.
+//! Components kept by their digest beside the checkpoints that name them, each with the
+//! signature that it came with, so that a job can go on with the plugins that it ran with,
+//! whatever has become of their files.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use crate::part::digest_of_bytes;
 
 const KEPT_DIR: &str = "plugins";
 const KEPT_SUFFIX: &str = ".wasm";
+const SIGNATURE_SUFFIX: &str = ".wasm.sig";
 
 impl<L: FileLayer> CheckpointDir<L> {
     /// Keeps a component, durably when this returns; one that is there already is enough.
@@ -51,6 +53,28 @@ impl<L: FileLayer> CheckpointDir<L> {
         }
     }
 
+    /// Keeps the signature of a component that is kept, in the place of one that was.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk fails.
+    pub fn keep_signature(&self, component: Digest, signature: &[u8]) -> Result<(), StoreError> {
+        let (kept, name) = (self.kept_dir(), signature_name(component));
+        match kept.read(&name)? {
+            Some(bytes) if bytes == signature => return Ok(()),
+            Some(_) => unlink(&self.layer, &kept.dir.join(&name))?,
+            None => {}
+        }
+        kept.seal(&name, signature).map(drop)
+    }
+
+    /// The signature that a component was kept with; whether it is one is for the caller to find out.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk fails.
+    pub fn kept_signature(&self, component: Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        self.kept_dir().read(&signature_name(component))
+    }
+
     /// Removes what is none of the components `needed`, for the owner that begins.
     ///
     /// # Errors
@@ -61,7 +85,8 @@ impl<L: FileLayer> CheckpointDir<L> {
             Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(()),
             listed => listed.map_err(StoreError::io("list", &kept.dir))?,
         };
-        let needed: Vec<String> = needed.iter().map(|digest| kept_name(*digest)).collect();
+        let names = |digest: &Digest| [kept_name(*digest), signature_name(*digest)];
+        let needed: Vec<String> = needed.iter().flat_map(names).collect();
         let names = entries.into_iter().filter_map(|entry| entry.name);
         let mut old = names.filter(|name| !needed.contains(name));
         old.try_for_each(|name| unlink(&self.layer, &kept.dir.join(name)))
@@ -79,4 +104,8 @@ impl<L: FileLayer> CheckpointDir<L> {
 
 fn kept_name(digest: Digest) -> String {
     format!("{digest}{KEPT_SUFFIX}")
+}
+
+fn signature_name(component: Digest) -> String {
+    format!("{component}{SIGNATURE_SUFFIX}")
 }

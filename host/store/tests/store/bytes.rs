@@ -34,6 +34,7 @@ fn aggregate() -> AggregateProgress {
         state_version: 1,
         plugins: vec![plugin("ohlcv")],
         moved: None,
+        given_up: Vec::new(),
         windows: vec![],
     }
 }

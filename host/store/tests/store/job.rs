@@ -240,6 +240,7 @@ fn aggregate() -> AggregateProgress {
         state_version: 1,
         plugins: Vec::new(),
         moved: None,
+        given_up: Vec::new(),
         windows: Vec::new(),
     }
 }

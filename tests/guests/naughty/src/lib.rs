@@ -1,27 +1,21 @@
 //! A guest for tests of what goes wrong: `ohlcv`, with its state and its output, that misbehaves in one call.
 //!
-//! Which call and how is a text in the built component (`src/mischief.rs`). It answers the contract by hand,
+//! Which call and how is a text in the built component (`stumbles::mischief`). It answers the contract by hand,
 //! as no plugin should, since the export macro leaves nothing to get wrong.
 
 #![cfg_attr(not(target_arch = "wasm32"), forbid(unsafe_code))]
 #![warn(missing_docs)]
 
-mod mischief;
-
-use std::cell::Cell;
-use std::hint::black_box;
-
-use mischief::{Action, Mischief};
 use speed_layer_sdk::aggregate::{self as stage, AggregateDescription, Finished, Guest, Windows};
 use speed_layer_sdk::prelude::*;
 use speed_layer_sdk::slot::Slot;
+use stumbles::mischief::{Action, calls, is_up_to, misbehave, trip};
 
 /// The state's version of one whose mischief lies in `migrate`: the host calls it only when versions differ.
 const MIGRATING_VERSION: u32 = 2;
 
 std::thread_local! {
     static OPEN: Slot<Plan> = const { Slot::new() };
-    static CALLS: Cell<u32> = const { Cell::new(0) };
 }
 
 struct Ohlcv;
@@ -40,7 +34,7 @@ impl Guest for Naughty {
     fn describe(config: String, input: Schema) -> Result<AggregateDescription, Refusal> {
         refuse_if(misbehave("describe"))?;
         let mut description = stage::plan::<Ohlcv>(&config, &input)?.describe();
-        if Mischief::own().is_some_and(|own| own.call == "migrate") {
+        if is_up_to("migrate") {
             description.state.version = MIGRATING_VERSION;
         }
         Ok(description)
@@ -69,7 +63,7 @@ impl Guest for Naughty {
     }
 
     fn merge(_: Context, left: Batch, right: Batch) -> Result<Batch, Failure> {
-        let action = misbehave("merge");
+        let action = trip("merge", has_tripwire(&left) || has_tripwire(&right));
         fail_if(action)?;
         let merged = OPEN.with(|slot| slot.call(|plan| plan.merge(left, &right)));
         merged.map(|states| spoilt(action, states, TICKS_STATE))
@@ -82,7 +76,7 @@ impl Guest for Naughty {
         windows: Windows,
         is_final: bool,
     ) -> Result<Finished, Failure> {
-        let action = misbehave("finish");
+        let action = trip("finish", has_tripwire(&states));
         fail_if(action)?;
         let closing = Closing { context: &context, keys: &keys, windows: &windows, is_final };
         let finished = OPEN.with(|slot| slot.call(|plan| plan.finish(&states, &closing)))?;
@@ -101,22 +95,12 @@ impl Guest for Naughty {
 const TICKS_STATE: usize = 15;
 const TICKS_OUTPUT: usize = 7;
 
-/// What this call is to do; does not return from a trap, a loop or a hoard.
-fn misbehave(call: &str) -> Action {
-    let Some(own) = Mischief::own().filter(|own| own.call == call) else { return Action::Nothing };
-    let calls = CALLS.get();
-    CALLS.set(calls + 1);
-    if calls < own.calls_before {
-        return Action::Nothing;
-    }
-    match own.action {
-        Action::Trap => panic!("as the component's text says"),
-        Action::Loop => loop {
-            black_box(());
-        },
-        Action::Hoard => hoard(),
-        other => other,
-    }
+/// The number of the state's column of the highest price.
+const HIGH_STATE: usize = 5;
+
+fn has_tripwire(states: &Batch) -> bool {
+    let high = View::<f64>::of(&states.columns[HIGH_STATE]);
+    high.is_ok_and(|high| (0..states.rows as usize).any(|group| high.get(group) == Some(stumbles::TRIPWIRE)))
 }
 
 /// What it stumbles over, in any column of numbers.
@@ -127,13 +111,6 @@ fn stumble(batch: &Batch, rows: &[u32]) -> Action {
         Action::Miscount
     } else {
         Action::Nothing
-    }
-}
-
-fn hoard() -> ! {
-    let mut hoarded = Vec::new();
-    loop {
-        hoarded.push(black_box(vec![1u8; 1 << 20]));
     }
 }
 
@@ -155,14 +132,17 @@ fn fail_if(action: Action) -> Result<(), Failure> {
 fn spoilt(action: Action, mut rows: Batch, ticks: usize) -> Batch {
     match action {
         Action::Miscount => rows.rows += 1,
-        Action::Lie => {
-            if let Ok(counts) = values_mut::<i64>(&mut rows.columns[ticks].data) {
-                counts.iter_mut().for_each(|count| *count += 1);
-            }
-        }
+        Action::Lie => count_more(&mut rows.columns[ticks], 1),
+        Action::Vary => count_more(&mut rows.columns[ticks], calls().into()),
         _ => {}
     }
     rows
+}
+
+fn count_more(ticks: &mut Column, more: i64) {
+    if let Ok(counts) = values_mut::<i64>(&mut ticks.data) {
+        counts.iter_mut().for_each(|count| *count += more);
+    }
 }
 
 #[cfg(target_arch = "wasm32")]
@@ -178,6 +158,7 @@ mod tests {
     fn the_counts_of_ticks_lie_where_it_lies_about_them() {
         let description = Naughty::describe("{}".into(), schema([])).unwrap();
         assert_eq!(position(&description.state.columns, "ticks"), Some(TICKS_STATE));
+        assert_eq!(position(&description.state.columns, "high"), Some(HIGH_STATE));
         assert_eq!(position(&description.output, "tick_count"), Some(TICKS_OUTPUT));
     }
 }

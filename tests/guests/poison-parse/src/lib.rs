@@ -1,4 +1,4 @@
-//! A guest for tests: the parser of ticks, which stumbles over some prices.
+//! A guest for tests: the parser of ticks, which stumbles over some prices, or is up to a mischief in one call.
 
 #![cfg_attr(not(target_arch = "wasm32"), forbid(unsafe_code))]
 #![warn(missing_docs)]
@@ -6,6 +6,7 @@
 use flat_json::{FlatJson, Kind, Record, TICK};
 use speed_layer_sdk::parse::{ParseDescription, Parsed, RawBatch, RawValues};
 use speed_layer_sdk::prelude::*;
+use stumbles::mischief::{Action, misbehave};
 
 /// The twelve fields.
 #[derive(Debug)]
@@ -27,15 +28,25 @@ impl Parse for PoisonParse {
     }
 
     fn describe(&self) -> ParseDescription {
+        misbehave("describe");
         self.0.describe()
     }
 
     fn open(&mut self, wanted: &[u32]) -> Result<(), Refusal> {
-        self.0.open(wanted)
+        match misbehave("open") {
+            Action::Refuse => Err(Refusal::BadConfig("poison-parse refuses".into())),
+            _ => self.0.open(wanted),
+        }
     }
 
     fn parse(&mut self, context: &Context, records: RawBatch) -> Result<Parsed, Failure> {
-        let mut miscounts = false;
+        let action = misbehave("parse");
+        match action {
+            Action::Refuse => return Err(Failure::StopJob("poison-parse stops".into())),
+            Action::Retry => return Err(Failure::RetryBatch("poison-parse wants it again".into())),
+            _ => {}
+        }
+        let mut miscounts = action == Action::Miscount;
         for price in stumbles::ALL {
             let text = format!("\"price\":{price},");
             let values = RawValues::of(&records)?;

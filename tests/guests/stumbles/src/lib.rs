@@ -1,7 +1,10 @@
-//! The prices that the guests of the tests stumble over, and how: what a plugin does that fails on single rows.
+//! What the guests of the tests do wrong: the prices that they stumble over, each a failure on single rows, and the
+//! mischief that they are up to in one of their calls.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
+
+pub mod mischief;
 
 use std::hint::black_box;
 
@@ -14,7 +17,10 @@ pub const HOARD: f64 = 1_000_003.25;
 /// Gives one row more than there is.
 pub const MISCOUNT: f64 = 1_000_004.25;
 
-/// All of them.
+/// What a group holds whose state another mischief waits for.
+pub const TRIPWIRE: f64 = 1_000_005.25;
+
+/// All that a row can be stumbled over for.
 pub const ALL: [f64; 4] = [TRAP, LOOP, HOARD, MISCOUNT];
 
 /// Stumbles over a price; does not return from a trap, a loop or a hoard. True where the rows are to be miscounted.
