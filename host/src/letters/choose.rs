@@ -88,7 +88,7 @@ impl<'a> Chooser<'a> {
     fn obstacle(&self, letter: &KeptLetter) -> Option<LeftOut> {
         if letter.topic != self.topic {
             Some(LeftOut::OtherTopic)
-        } else if letter.value.is_none() {
+        } else if letter.value.is_none() || is_of_a_group(letter) {
             Some(LeftOut::NoValue)
         } else if letter.stage != "parse" && !self.whole_records {
             Some(LeftOut::LaterStage)
@@ -96,6 +96,11 @@ impl<'a> Chooser<'a> {
             None
         }
     }
+}
+
+/// A group that its plugin failed on: the value is its state, and no record.
+fn is_of_a_group(letter: &KeptLetter) -> bool {
+    letter.stage == "aggregate" && letter.kind.starts_with("group-")
 }
 
 #[cfg(test)]
@@ -144,6 +149,7 @@ mod tests {
     #[test]
     fn whole_records_are_chosen_by_any_of_their_letters() {
         let group = KeptLetter { value: None, ..letter(0, 8, "aggregate") };
+        let state = KeptLetter { kind: "group-trapped".into(), ..letter(0, 9, "aggregate") };
         check(
             true,
             &[
@@ -151,6 +157,7 @@ mod tests {
                 (letter(0, 6, "aggregate"), Choice::SameRecord),
                 (letter(0, 5, "aggregate"), Choice::AlreadyReplayed),
                 (group, Choice::LeftOut(LeftOut::NoValue)),
+                (state, Choice::LeftOut(LeftOut::NoValue)),
             ],
         );
     }
