@@ -153,6 +153,14 @@ impl RecordFeed for NoFeed {
         Vec::new()
     }
 
+    fn pause(&mut self, _: &[i32]) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn resume(&mut self, _: &[i32]) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     fn is_at_end(&self) -> bool {
         false
     }

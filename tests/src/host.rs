@@ -118,6 +118,14 @@ impl Running {
         self.child.id()
     }
 
+    /// The most memory that it has held so far, MiB; None once it has ended.
+    pub fn peak_rss_mb(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kb: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+        Some(kb / 1024)
+    }
+
     /// Waits for its end.
     ///
     /// # Errors

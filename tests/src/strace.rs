@@ -22,6 +22,11 @@ pub enum Mishap {
         call: &'static str,
         nth: usize,
     },
+    /// Every call of these names, with commas, begins so much later.
+    Slow {
+        calls: &'static str,
+        delay_ms: u64,
+    },
     /// The n-th call of this name on this very path fails.
     Fail {
         call: String,
@@ -46,6 +51,13 @@ pub fn around(program: &Command, trace: &Path, mishap: &Mishap) -> Result<Comman
             &format!("trace={CALLS}"),
             "-e",
             &format!("inject={call}:signal=KILL:when={nth}"),
+        ]),
+        Mishap::Slow { calls, delay_ms } => command.args([
+            "--seccomp-bpf",
+            "-e",
+            &format!("trace={calls}"),
+            "-e",
+            &format!("inject={calls}:delay_enter={delay_ms}ms"),
         ]),
         Mishap::Fail { call, errno, path, nth } => {
             command.arg("-P").arg(path);

@@ -11,6 +11,7 @@ pub mod account;
 pub mod choice;
 pub mod clock;
 pub mod commit;
+pub mod drift;
 pub mod gate;
 pub mod group;
 mod hash;

@@ -21,6 +21,9 @@ pub const HIVE_DEFAULT_PARTITION: &str = "__HIVE_DEFAULT_PARTITION__";
 /// Bytes that a path component may have: what file systems allow.
 pub const COMPONENT_BYTES_MAX: usize = 255;
 
+/// How the value of a component begins that is a hash: see [`kept_path_of`].
+pub const HASHED_PREFIX: &str = "__HASH__";
+
 /// Bytes that a value of any type but text stays below, escaped.
 const PLAIN_VALUE_BYTES_MAX: usize = 64;
 
@@ -130,6 +133,57 @@ pub fn path_of(keys: &RecordBatch, row: usize) -> Result<String, KeyUnpathable> 
         .map(|(field, column)| component(field.name(), text_of(field.name(), column, row)?.as_deref()))
         .collect();
     Ok(components?.join("/"))
+}
+
+/// As [`path_of`], for files that hold the key as columns too: a value that has no component
+/// of its own, or whose text begins as a hash's does, has that of its hash, which `digest`
+/// gives of its text in hexadecimal digits.
+///
+/// # Errors
+/// A column's name is too long for any component, or its type has no text.
+pub fn kept_path_of(
+    keys: &RecordBatch,
+    row: usize,
+    digest: impl Fn(&str) -> String,
+) -> Result<String, KeyUnpathable> {
+    let components: Result<Vec<String>, KeyUnpathable> = keys
+        .schema_ref()
+        .fields()
+        .iter()
+        .zip(keys.columns())
+        .map(|(field, column)| kept_component(field.name(), column, row, &digest))
+        .collect();
+    Ok(components?.join("/"))
+}
+
+fn kept_component(
+    name: &str,
+    column: &ArrayRef,
+    row: usize,
+    digest: impl Fn(&str) -> String,
+) -> Result<String, KeyUnpathable> {
+    let text = match text_of(name, column, row) {
+        Err(KeyUnpathable::NoCalendarDate { .. }) => number_text(column, row),
+        text => text?,
+    };
+    match component(name, text.as_deref()) {
+        Ok(own) if !text.as_ref().is_some_and(|text| text.starts_with(HASHED_PREFIX)) => Ok(own),
+        _ => hashed_component(name, &digest(text.as_deref().unwrap_or_default())),
+    }
+}
+
+/// The component of a value that has none of its own, by its digest.
+///
+/// # Errors
+/// The column's name is too long.
+pub fn hashed_component(column: &str, digest: &str) -> Result<String, KeyUnpathable> {
+    component(column, Some(&format!("{HASHED_PREFIX}{digest}")))
+}
+
+/// A date or time that no calendar has, as its number.
+fn number_text(column: &ArrayRef, row: usize) -> Option<String> {
+    let days = column.as_primitive_opt::<Date32Type>().map(|days| days.value(row).to_string());
+    days.or_else(|| Some(column.as_primitive_opt::<TimestampMicrosecondType>()?.value(row).to_string()))
 }
 
 /// The rows of a batch whose key has no path, in rising order. `names` and `columns`

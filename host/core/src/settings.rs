@@ -19,6 +19,8 @@ pub struct AggregateSettings {
     pub key: Vec<String>,
     pub window: WindowSpec,
     pub delay: Duration,
+    /// Whether its files hold the key as columns.
+    pub keep_key_column: bool,
     pub plugin: PluginSettings,
 }
 
@@ -113,6 +115,8 @@ fn compare_aggregate(
     differences.extend(refused(&what("key"), &was, &is, rename));
     let (was, is) = (stored.window.size(), present.window.size());
     differences.extend(refused(&what("window"), &was.to_string(), &is.to_string(), rename));
+    let (was, is) = (stored.keep_key_column.to_string(), present.keep_key_column.to_string());
+    differences.extend(refused(&what("keep_key_column"), &was, &is, rename));
     let (was, is) = (stored.delay.to_string(), present.delay.to_string());
     differences.extend(allowed(&what("watermark delay"), &was, &is));
     compare_plugin(&stored.plugin, &present.plugin, what, differences);
@@ -172,6 +176,7 @@ mod tests {
             key: vec!["symbol".to_owned()],
             window: WindowSpec::new("1d".parse().unwrap()).unwrap(),
             delay: "1h".parse().unwrap(),
+            keep_key_column: false,
             plugin: PluginSettings {
                 digest: "sha256:1a".to_owned(),
                 config_hash: "2b".to_owned(),
@@ -216,6 +221,10 @@ mod tests {
         check(
             |j| j.aggregates[0].window = WindowSpec::new("1h".parse().unwrap()).unwrap(),
             "the window of aggregate \"daily\" is 1h, but the checkpoint was made with 1d",
+        );
+        check(
+            |j| j.aggregates[0].keep_key_column = true,
+            "the keep_key_column of aggregate \"daily\" is true, but the checkpoint was made with false",
         );
         check(
             |j| j.aggregates[1].plugin.state_version = 2,

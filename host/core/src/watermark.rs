@@ -2,6 +2,8 @@
 //! hold the job's clock back, and up to where an aggregate's windows are closed.
 //! It reads no clock and no broker: the facts are handed in.
 
+use crate::time::WindowSpec;
+
 /// What a job knows about one partition; stored in every commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PartitionProgress {
@@ -145,6 +147,22 @@ pub fn close_through(closed_through_ms: Option<i64>, clock_ms: Option<i64>, dela
     watermark_ms.max(closed_through_ms)
 }
 
+/// Up to where an aggregate's windows are closed at a trigger at which no partition has
+/// anything more to give: by the wall clock, less its delay and the timeout. `None` where
+/// that closes no window that `closed_through_ms` leaves open.
+pub fn close_idle(
+    closed_through_ms: Option<i64>,
+    trigger_ms: i64,
+    delay_ms: u64,
+    idle_timeout_ms: u64,
+    window: WindowSpec,
+) -> Option<i64> {
+    let idle_ms = trigger_ms.saturating_sub_unsigned(delay_ms).saturating_sub_unsigned(idle_timeout_ms);
+    let last_end_us = |ms: i64| window.start_of(ms.saturating_mul(1_000));
+    let closes_more = closed_through_ms.is_none_or(|closed_ms| last_end_us(idle_ms) > last_end_us(closed_ms));
+    closes_more.then_some(idle_ms)
+}
+
 /// Whether the window that ends at `end_us` is closed.
 pub fn is_closed(end_us: i64, closed_through_us: Option<i64>) -> bool {
     closed_through_us.is_some_and(|closed_us| end_us <= closed_us)
@@ -247,6 +265,22 @@ mod tests {
         check(None, Some(i64::MIN), u64::MAX, Some(i64::MIN));
         assert!(!is_closed(i64::MIN, None));
         assert!(is_closed(15, Some(15)) && !is_closed(16, Some(15)));
+    }
+
+    #[test]
+    fn an_idle_job_closes_a_window_once_the_wall_clock_has_passed_it_by_delay_and_timeout() {
+        let window = WindowSpec::new("1h".parse().unwrap()).unwrap();
+        const HOUR_MS: i64 = 3_600_000;
+        let check = |closed, trigger_ms, expected| {
+            assert_eq!(close_idle(closed, trigger_ms, 60_000, TIMEOUT_MS, window), expected, "{trigger_ms}");
+        };
+        check(None, 2 * HOUR_MS, Some(2 * HOUR_MS - 90_000));
+        check(Some(HOUR_MS), 2 * HOUR_MS + 89_999, None);
+        check(Some(HOUR_MS), 2 * HOUR_MS + 90_000, Some(2 * HOUR_MS));
+        check(Some(2 * HOUR_MS), 3 * HOUR_MS, None);
+        check(Some(9 * HOUR_MS), 3 * HOUR_MS, None);
+        check(Some(HOUR_MS - 1), HOUR_MS + 90_000, Some(HOUR_MS));
+        check(None, i64::MIN, Some(i64::MIN));
     }
 
     #[test]

@@ -212,6 +212,12 @@ impl Shared {
         self.client.pause(&list).map_err(|error| self.client_error(&error))
     }
 
+    /// Goes on fetching partitions that may have been paused.
+    pub(crate) fn resume(&self, partitions: &[i32]) -> Result<(), SourceError> {
+        let list = self.list(partitions.iter().map(|partition| (*partition, Offset::Invalid)))?;
+        self.client.resume(&list).map_err(|error| self.client_error(&error))
+    }
+
     /// Resumes at the offsets given: librdkafka's own idea of where the application stands
     /// is one too far after the end of a partition was heard through a batch.
     pub(crate) fn resume_at(&self, next_offsets: &[(i32, i64)]) -> Result<(), SourceError> {

@@ -175,6 +175,8 @@ impl Counting {
             key: vec!["key".to_owned()],
             window_ms: self.what.window_ms,
             delay_ms: DELAY_MS,
+            keep_key_column: false,
+            idle_trigger_ms: None,
             closed_through_ms: self.closed_through_ms,
             withheld_until_ms: None,
             state_version: 1,

@@ -62,6 +62,8 @@ pub struct FileTime {
     pub min_event_time: Option<String>,
     pub max_future_skew: Option<String>,
     pub idle_timeout: Option<String>,
+    pub close_on_idle: Option<bool>,
+    pub max_drift: Option<String>,
 }
 
 #[derive(Debug, Default, Clone, Deserialize)]
@@ -78,6 +80,7 @@ pub struct FileAggregate {
     pub plugin: Option<PathBuf>,
     pub config: Map<String, Value>,
     pub key: Option<OneOrMany>,
+    pub keep_key_column: Option<bool>,
     pub window: Option<String>,
     pub watermark: Option<String>,
     pub mode: Option<String>,
@@ -132,6 +135,7 @@ impl FileJob {
         refuse_twins(&aggregates)?;
         let name = self.name.unwrap_or_else(|| first.name.clone());
         values::check_name("name", &name)?;
+        let memory_max = self.limits.memory_max()?;
         let (limits, poison) = self.limits.finish()?;
         let source = self.source.kafka.finish()?;
         Ok(JobSpec {
@@ -161,6 +165,7 @@ impl FileJob {
             poison,
             compile_apart: false,
             trust: self.trust,
+            memory_max,
         })
     }
 }
@@ -212,6 +217,8 @@ impl FileTime {
                 defaults.max_future_skew_ms,
             )?,
             idle_timeout_ms: values::signed("idle_timeout", self.idle_timeout, defaults.idle_timeout_ms)?,
+            close_on_idle: self.close_on_idle.unwrap_or(defaults.close_on_idle),
+            max_drift_ms: self.max_drift.map(|text| values::duration("max_drift", &text)).transpose()?,
         })
     }
 }
@@ -241,6 +248,7 @@ impl FileAggregate {
         Ok(AggregateSpec {
             stage: stage.finish("the aggregate plugin", "--aggregate FILE.wasm", "[[aggregate]] plugin")?,
             key: self.key.map_or_else(|| vec!["symbol".into()], OneOrMany::into_vec),
+            keep_key_column: self.keep_key_column.unwrap_or_default(),
             window_ms: values::window(self.window.as_deref().unwrap_or("1d"))?,
             watermark_ms: values::duration("watermark", self.watermark.as_deref().unwrap_or("1h"))?,
             mode: values::mode(&place, self.mode.as_deref().unwrap_or("append"))?,
@@ -366,6 +374,7 @@ mod tests {
                 expected,
             );
         }
+        check_refused(&format!("{WHOLE}\n[time]\nmax_drift = \"an hour\"\n"), "max_drift");
         check_refused(&format!("trigger = \"sometimes\"\n{WHOLE}"), "trigger");
         check_refused(&format!("max_records_per_trigger = 0\n{WHOLE}"), "max_records_per_trigger");
     }

@@ -61,6 +61,9 @@ pub struct RunFlags {
     /// The key column; repeat it for several [default: symbol]
     #[arg(long, value_name = "COLUMN", help_heading = "Aggregation")]
     pub key: Vec<String>,
+    /// Have the files hold the key as columns too
+    #[arg(long, help_heading = "Aggregation")]
+    pub keep_key_column: bool,
     /// Window length: an integer and ms, s, m, h or d [default: 1d]
     #[arg(long, value_name = "DURATION", help_heading = "Aggregation")]
     pub window: Option<String>,
@@ -131,6 +134,7 @@ fn overlay(job: &mut FileJob, flags: RunFlags) -> Result<(), ConfigError> {
     let of_aggregate = AggregateFlags {
         plugin: flags.aggregate,
         key: flags.key,
+        keep_key_column: flags.keep_key_column.then_some(true),
         window: flags.window,
         watermark: flags.watermark,
         output: flags.output,
@@ -146,6 +150,7 @@ const FOR_EVER: &str = "36500d";
 struct AggregateFlags {
     plugin: Option<PathBuf>,
     key: Vec<String>,
+    keep_key_column: Option<bool>,
     window: Option<String>,
     watermark: Option<String>,
     output: Option<PathBuf>,
@@ -167,6 +172,7 @@ impl AggregateFlags {
         let aggregate = &mut job.aggregate[0];
         put(&mut aggregate.plugin, self.plugin);
         put(&mut aggregate.key, (!self.key.is_empty()).then_some(OneOrMany::Many(self.key)));
+        put(&mut aggregate.keep_key_column, self.keep_key_column);
         put(&mut aggregate.window, self.window);
         put(&mut aggregate.watermark, self.watermark);
         if let Some(path) = self.output {
@@ -180,6 +186,7 @@ impl AggregateFlags {
         let given = [
             ("--aggregate", self.plugin.is_some()),
             ("--key", !self.key.is_empty()),
+            ("--keep-key-column", self.keep_key_column.is_some()),
             ("--window", self.window.is_some()),
             ("--watermark", self.watermark.is_some()),
             ("--output", self.output.is_some()),
@@ -286,8 +293,9 @@ mod tests {
 
     #[test]
     fn a_name_names_the_job_and_its_aggregate() {
-        let job = load_line(&format!("{FLAGS} --name crypto")).unwrap();
+        let job = load_line(&format!("{FLAGS} --name crypto --keep-key-column")).unwrap();
         assert_eq!((job.name.as_str(), job.aggregates[0].name.as_str()), ("crypto", "crypto"));
+        assert!(job.aggregates[0].keep_key_column);
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub struct JobSpec {
     pub compile_apart: bool,
     /// Files of the public keys by which plugins must be signed; none: they need not be.
     pub trust: Vec<PathBuf>,
+    /// What open groups may take, bytes; by default half of what the process may have.
+    pub memory_max: Option<u64>,
 }
 
 /// The topics for what does not get through; `None`: Parquet beside the first output.
@@ -120,6 +122,10 @@ pub struct ClockSpec {
     pub min_event_time_ms: i64,
     pub max_future_skew_ms: i64,
     pub idle_timeout_ms: i64,
+    /// Whether windows are closed by the wall clock while all partitions are idle.
+    pub close_on_idle: bool,
+    /// How far a partition may be ahead of the slowest one; without it, as far as it comes.
+    pub max_drift_ms: Option<u64>,
 }
 
 impl Default for ClockSpec {
@@ -129,6 +135,8 @@ impl Default for ClockSpec {
             min_event_time_ms: 946_684_800_000,
             max_future_skew_ms: 5 * 60_000,
             idle_timeout_ms: 30_000,
+            close_on_idle: false,
+            max_drift_ms: None,
         }
     }
 }
@@ -164,6 +172,8 @@ pub struct AggregateSpec {
     pub name: String,
     pub stage: StageSpec,
     pub key: Vec<String>,
+    /// Whether the key is a column of the files too, beside their path.
+    pub keep_key_column: bool,
     pub window_ms: u64,
     pub watermark_ms: u64,
     pub mode: OutputMode,

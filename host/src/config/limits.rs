@@ -25,9 +25,25 @@ pub struct FileLimits {
     pub isolation_budget: Option<String>,
     pub poison_share_max: Option<f64>,
     pub on_group_failure: Option<String>,
+    pub memory_max: Option<u64>,
 }
 
 impl FileLimits {
+    /// What the open groups may take, bytes.
+    ///
+    /// # Errors
+    /// It is so little that no job runs.
+    pub fn memory_max(&self) -> Result<Option<u64>, ConfigError> {
+        match self.memory_max {
+            Some(bytes) if bytes < MEMORY_MAX_MIN => {
+                let problem =
+                    format!("{bytes} is too little to hold anything; give at least {MEMORY_MAX_MIN} bytes");
+                Err(ConfigError::invalid("memory_max", problem))
+            }
+            given => Ok(given),
+        }
+    }
+
     /// Fills in the defaults.
     ///
     /// # Errors
@@ -74,6 +90,9 @@ impl FileLimits {
         Ok((limits, poison))
     }
 }
+
+/// Some thousand groups of a large state.
+const MEMORY_MAX_MIN: u64 = 16 << 20;
 
 /// Half of the stack of a thread that calls plugins.
 const STACK_BYTES_MAX: usize = 1 << 20;
@@ -123,6 +142,7 @@ mod tests {
 
     fn read(text: &str) -> Result<(Limits, PoisonSpec), String> {
         let file: FileLimits = toml::from_str(text).map_err(|error| error.to_string())?;
+        file.memory_max().map_err(|error| error.to_string())?;
         file.finish().map_err(|error| error.to_string())
     }
 
@@ -143,6 +163,7 @@ mod tests {
             ("instances_max = 0", "instances_max"),
             ("compile_seconds_max = 0", "compile_seconds_max"),
             ("compile_memory_max = 0", "compile_memory_max"),
+            ("memory_max = 1000", "memory_max"),
             ("stack_bytes_max = 100000000", "1048576 bytes"),
             ("poison_share_max = 1.5", "1.5 is not from 0 to 1"),
             ("isolation_budget = \"long\"", "isolation_budget"),

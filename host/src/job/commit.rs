@@ -21,6 +21,7 @@ use speed_layer_store::footer::{OffsetRange, Recipe};
 use speed_layer_store::letters::DeadLetters;
 use speed_layer_store::{CommitStore, Committer, Footer, PendingCommit, States};
 
+use super::memory::HoldsGroups;
 use super::open_windows::{Closed, OpenWindows};
 use super::partitions::Partitions;
 use super::recipe::recipe;
@@ -35,7 +36,7 @@ pub use trial::Replacement;
 use trial::{Before, PartialWindows};
 
 /// Carries out the commits of a job.
-pub trait EpochCommit: OpenState {
+pub trait EpochCommit: OpenState + HoldsGroups {
     /// Whether a commit is due even without records: there was none yet, or none since
     /// records were found lost.
     fn has_news(&self) -> bool;
@@ -387,7 +388,9 @@ impl<S: CommitStore> Commits<S> {
             key: spec.key.clone(),
             window_ms: spec.window_ms as i64,
             delay_ms: spec.watermark_ms as i64,
+            keep_key_column: spec.keep_key_column,
             closed_through_ms: clock.closed_through_ms,
+            idle_trigger_ms: clock.idle_trigger_ms,
             withheld_until_ms: clock.withheld_until_ms,
             state_version: aggregate.open.state_version,
             plugins: aggregate.plugins.clone(),

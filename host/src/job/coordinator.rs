@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use speed_layer_core::watermark::close_through;
 use speed_layer_kafka::source::feed_of;
 use speed_layer_kafka::{Assignment, Source};
 use speed_layer_store::fail_point;
 use tracing::{debug, info, warn};
 
 use super::changes::TopicChanges;
+use super::closing::Closing;
 use super::commit::{EpochCommit, Folded};
 use super::control::{Progress, StopHandle};
 use super::partitions::Partitions;
@@ -29,7 +29,7 @@ const QUIET_LOOK: Duration = Duration::from_secs(1);
 
 pub struct Coordinator<'a> {
     pub trigger: Trigger,
-    pub delays_ms: Vec<u64>,
+    pub closing: Closing,
     pub workers: Vec<Sender<Command>>,
     pub events: Receiver<Event>,
     pub shared: Arc<Shared>,
@@ -112,7 +112,7 @@ impl Coordinator<'_> {
                 cut = Cut::Last;
             }
             self.commits.note_gaps(revision.gaps);
-            let clocks = self.closing();
+            let clocks = self.closing.at(now_ms, &self.epoch.aggregates, &self.partitions);
             let finished = Arc::clone(&self.epoch);
             let has_begun_anew = !revision.assignments.is_empty();
             let is_worth_it = has_begun_anew || self.is_worth_committing(&reports, &clocks);
@@ -137,8 +137,10 @@ impl Coordinator<'_> {
             }
             if is_worth_it {
                 let folded = self.commits.fold(&finished, partials(reports), &clocks)?;
+                self.shared.memory.note_open(self.commits.held());
                 self.shadow.note_fold(&finished, &clocks, &folded, self.commits);
                 self.commit(&finished, folded, &clocks)?;
+                self.shared.memory.check(self.commits.held(), "what was read before is committed")?;
             }
             self.shadow.begin(self.commits);
             if let Some(trial) = &mut self.trial
@@ -176,7 +178,7 @@ impl Coordinator<'_> {
         let now_ms = now_ms();
         let (before, finished) = (self.partitions.clone(), Arc::clone(&self.epoch));
         self.note_positions(&reports, now_ms);
-        let clocks = self.closing();
+        let clocks = self.closing.at(now_ms, &self.epoch.aggregates, &self.partitions);
         let outcome = match trial.take_failure() {
             Some(error) => Err(error),
             None => self.commits.fold(&finished, partials(reports), &clocks),
@@ -205,6 +207,7 @@ impl Coordinator<'_> {
                 trial.reply.rolled_back(&error);
             }
         }
+        self.shared.memory.note_open(self.commits.held());
         Ok(())
     }
 
@@ -304,6 +307,14 @@ impl Coordinator<'_> {
                     self.pulse.held_back = true;
                     true
                 }
+                Occasion::FullMemory if !self.shared.may_commit_early => bail!(
+                    "the open groups take more than `memory_max` in [limits] allows, and the trigger `once` has one commit \
+                     for everything; nothing was committed: set more, or give the trigger `available-now`"
+                ),
+                Occasion::FullMemory => {
+                    self.pulse.held_back = true;
+                    true
+                }
                 Occasion::SpentBudget => {
                     self.pulse.held_back = true;
                     self.trial.is_some() || !matches!(self.trigger, Trigger::IntervalMs(_))
@@ -341,6 +352,7 @@ impl Coordinator<'_> {
                 Event::Worker(..) | Event::StopAsked | Event::TakenBack => {}
             }
         }
+        self.shared.memory.handed_over();
         self.pulse.watch.handed_over();
         self.pulse.at_end.clear();
         Ok(reports)
@@ -358,16 +370,6 @@ impl Coordinator<'_> {
         }
         self.pulse.last_cut = now;
         self.pulse.held_back = false;
-    }
-
-    /// What each aggregate is closed through with this cut.
-    fn closing(&self) -> Vec<AggregateClock> {
-        let clock_ms = self.partitions.clock_ms();
-        let close = |(clock, &delay_ms): (&AggregateClock, &u64)| AggregateClock {
-            closed_through_ms: close_through(clock.closed_through_ms, clock_ms, delay_ms),
-            ..*clock
-        };
-        self.epoch.aggregates.iter().zip(&self.delays_ms).map(close).collect()
     }
 
     /// The first cut of a job always is: from then on its checkpoint says where it begins.
@@ -411,6 +413,7 @@ impl Coordinator<'_> {
             windows = done.windows,
             files = done.files,
             commit_ms,
+            drift_ms = self.partitions.drift_ms(),
             stood_us = self.pulse.watch.last().beyond_us(),
             total = done.total_records,
             "committed"

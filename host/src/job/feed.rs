@@ -17,6 +17,11 @@ pub trait RecordFeed: Send {
     fn assign(&mut self, assignment: &Assignment) -> anyhow::Result<()> {
         anyhow::bail!("partition {} cannot be added to a source that does not change", assignment.partition)
     }
+    /// Reads nothing more of these partitions until it is to go on with them; what is in hand
+    /// is still given out.
+    fn pause(&mut self, partitions: &[i32]) -> anyhow::Result<()>;
+    /// Goes on with partitions that were paused.
+    fn resume(&mut self, partitions: &[i32]) -> anyhow::Result<()>;
     /// Partitions that give nothing any more, each told once.
     fn take_losses(&mut self) -> Vec<SourceError> {
         Vec::new()
@@ -36,6 +41,14 @@ impl RecordFeed for Feed {
 
     fn assign(&mut self, assignment: &Assignment) -> anyhow::Result<()> {
         Ok(Self::assign(self, assignment)?)
+    }
+
+    fn pause(&mut self, partitions: &[i32]) -> anyhow::Result<()> {
+        Ok(Self::pause(self, partitions)?)
+    }
+
+    fn resume(&mut self, partitions: &[i32]) -> anyhow::Result<()> {
+        Ok(Self::resume(self, partitions)?)
     }
 
     fn take_losses(&mut self) -> Vec<SourceError> {

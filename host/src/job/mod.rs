@@ -8,12 +8,15 @@
 
 mod budget;
 mod changes;
+mod closing;
 mod commit;
 mod control;
 mod coordinator;
+mod drift;
 mod feed;
 pub mod inside;
 mod lookout;
+mod memory;
 mod moved;
 mod open;
 mod open_windows;
@@ -51,6 +54,7 @@ pub use summary::Summary;
 
 use crate::config::JobSpec;
 use crate::control::Server;
+use closing::Closing;
 use coordinator::{Coordinator, Pulse};
 use feed::RecordFeed;
 use lookout::Seen;
@@ -177,7 +181,7 @@ impl<F: RecordFeed + 'static, L: FileLayer + Send + 'static> Opened<'_, F, L> {
         }
         let mut coordinator = Coordinator {
             trigger: spec.trigger,
-            delays_ms: spec.aggregates.iter().map(|aggregate| aggregate.watermark_ms).collect(),
+            closing: Closing::of(spec)?,
             workers: commands,
             events,
             shared: Arc::clone(&shared),

@@ -27,7 +27,9 @@ use super::budget::Budget;
 use super::changes::TopicChanges;
 use super::commit::{AggregateCommit, Beginning as CommitsBeginning, Commits, clock_bounds};
 use super::control::StopHandle;
+use super::drift::Drift;
 use super::lookout::Lookout;
+use super::memory::{HoldsGroups, Memory};
 use super::moved::{self, Moves};
 use super::open_windows::OpenWindows;
 use super::partitions::{Beginning, Partitions};
@@ -60,6 +62,11 @@ pub struct Opened<'a, F, L: FileLayer = DiskLayer> {
     pub first_aggregate: String,
 }
 
+/// A worker a core, where there are partitions enough.
+fn workers_max() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// What was found before the job was taken.
 struct Found {
     connection: Connection,
@@ -85,8 +92,7 @@ impl<'a, L: FileLayer> Opened<'a, Feed, L> {
         let Found { connection, broker, facts } = found;
         taken.assemble(&facts, &beginnings, stop, |assignments, events| {
             fail_point("source.before_seek");
-            let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            let options = SourceOptions { workers: cores, wants_headers };
+            let options = SourceOptions { workers: workers_max(), wants_headers };
             let (source, feeds) =
                 Source::start(&connection, &spec.name, &spec.source.topic, assignments, options)?;
             let lookout = Lookout::start(broker, &spec.source, events)?;
@@ -224,6 +230,8 @@ impl<'a, L: FileLayer> Taken<'a, L> {
             is_bounded: spec.trigger.is_bounded(),
             may_commit_early: spec.trigger != Trigger::Once,
             poison: spec.poison,
+            memory: Memory::new(spec.memory_max, workers_max()),
+            drift: Drift::of(&spec.clock, &beginnings.partitions),
             records_in: AtomicU64::new(0),
         });
         let (event_sender, events) = unbounded();
@@ -231,6 +239,8 @@ impl<'a, L: FileLayer> Taken<'a, L> {
         let Started { source, lookout, feeds } = start(&assignments, event_sender.clone())?;
         let workers = workers(spec, &self.plan, feeds, &shared, &event_sender, &epoch)?;
         let (commits, swapper) = self.commits(beginnings, workers.len(), event_sender)?;
+        shared.memory.note_open(commits.held());
+        shared.memory.check(commits.held(), "the job is where it was, and nothing was read")?;
         let first_aggregate = spec.aggregates[0].name.clone();
         let topic = TopicChanges::new(&spec.source, !spec.trigger.is_bounded(), lookout);
         Ok(Opened {

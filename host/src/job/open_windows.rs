@@ -2,6 +2,7 @@
 //! plugin that merges partial states into them and finishes what is closed.
 
 mod failing;
+mod key_place;
 mod rehearsal;
 mod scratch;
 mod so_far;
@@ -11,16 +12,17 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use arrow_array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
-use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use speed_layer_core::group::{GroupTable, StoredGroups, WindowGroups, WindowOffset, chunk_ranges};
 use speed_layer_core::key::KeyEncoder;
-use speed_layer_core::path::path_of;
 use speed_layer_plugin::{Aggregator, Context, PluginError, Rejects};
 
 use failing::{Failed, Failing, in_parts};
 
 pub use failing::GroupLetter;
 pub use so_far::SoFar;
+
+use key_place::KeyPlace;
 
 use crate::plan::AggregatePlan;
 use crate::stages::{Renewable, STATE_BYTES_PER_CALL_MAX, empty_table, open_aggregator};
@@ -32,6 +34,7 @@ pub struct OpenWindows {
     pub state_version: u32,
     aggregator: Renewable<Aggregator>,
     keys: KeyEncoder,
+    key_place: KeyPlace,
     table: GroupTable,
     /// Of a plugin on probation that begins with the next window.
     rehearsal: Option<GroupTable>,
@@ -85,14 +88,17 @@ impl OpenWindows {
     /// # Errors
     /// When the plugin refuses or the key cannot be grouped by.
     pub fn open(plan: &AggregatePlan) -> anyhow::Result<Self> {
+        let keys = KeyEncoder::new(&plan.input, &plan.spec.key)?;
+        let key_place = KeyPlace::of(&plan.spec);
         Ok(Self {
             name: plan.spec.name.clone(),
             state_version: plan.description.state.version,
             aggregator: open_aggregator(plan)?,
-            keys: KeyEncoder::new(&plan.input, &plan.spec.key)?,
             table: empty_table(plan)?,
             rehearsal: None,
-            output: output_schema(&plan.description.output),
+            output: output_schema(key_place.fields(keys.schema()), &plan.description.output),
+            keys,
+            key_place,
             failing: Failing::default(),
         })
     }
@@ -304,12 +310,13 @@ impl OpenWindows {
         for (part, finished) in parts.done {
             let first = groups.len();
             for (at, row) in part.clone().enumerate() {
-                let path = path_of(&keys, row)?;
+                let path = self.key_place.path(&keys, row)?;
                 groups.push(Group { path, start_us: window.start_us, row: first + at });
             }
             notes.extend(notes_of(finished.notes, &groups[first..]));
-            let window = [instants(starts[part.clone()].to_vec()), instants(ends[part].to_vec())];
-            let columns = window.into_iter().chain(finished.rows.columns().iter().cloned());
+            let window = [instants(starts[part.clone()].to_vec()), instants(ends[part.clone()].to_vec())];
+            let key = self.key_place.columns(&slice(&keys, &part))?;
+            let columns = key.into_iter().chain(window).chain(finished.rows.columns().iter().cloned());
             rows.push(RecordBatch::try_new(Arc::clone(&self.output), columns.collect())?);
         }
         Ok(arrow_select::concat::concat_batches(&self.output, &rows)?)
@@ -362,10 +369,11 @@ fn lowest_of(windows: &[WindowGroups]) -> Vec<(i32, i64)> {
     lowest.into_iter().collect()
 }
 
-fn output_schema(output: &Schema) -> SchemaRef {
+fn output_schema(keys: Vec<FieldRef>, output: &Schema) -> SchemaRef {
     let instant = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let window = ["window_start", "window_end"].map(|name| Arc::new(Field::new(name, instant(), false)));
-    Arc::new(Schema::new(window.into_iter().chain(output.fields().iter().cloned()).collect::<Vec<_>>()))
+    let fields = keys.into_iter().chain(window).chain(output.fields().iter().cloned());
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 fn instants(values: Vec<i64>) -> ArrayRef {

@@ -123,12 +123,33 @@ impl Partitions {
 
     /// The job's clock, milliseconds of event time.
     pub fn clock_ms(&self) -> Option<i64> {
-        watermark::job_clock(self.by_number.values().map(|partition| match self.run_began_ms {
+        watermark::job_clock(self.by_number.values().map(|partition| self.standing(partition)))
+    }
+
+    fn standing(&self, partition: &Partition) -> Standing {
+        match self.run_began_ms {
             Some(run_began_ms) => {
                 partition.clock.standing_bounded(&partition.bounded_facts(run_began_ms), self.idle_timeout_ms)
             }
             None => partition.standing(),
-        }))
+        }
+    }
+
+    /// Whether nothing comes from anywhere, where something has come before: every partition is
+    /// left out, and a job that goes on has heard each of them say so for the timeout, since its
+    /// start and since its brokers were last away.
+    pub fn are_all_idle(&self) -> bool {
+        let is_heard =
+            |of: &Partition| self.run_began_ms.is_some() || of.at_end_for_ms >= self.idle_timeout_ms;
+        let is_idle = |of: &Partition| self.standing(of) == Standing::LeftOut && is_heard(of);
+        self.by_number.values().all(is_idle) && self.greatest_event_ms().is_some()
+    }
+
+    /// How far the partitions are apart in event time, of those that count.
+    pub fn drift_ms(&self) -> u64 {
+        let least_ms = self.clock_ms();
+        let apart_ms = self.greatest_event_ms().zip(least_ms).map(|(most, least)| most.saturating_sub(least));
+        apart_ms.unwrap_or_default().max(0).unsigned_abs()
     }
 
     /// The greatest event time that was accepted from any partition.

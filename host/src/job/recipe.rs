@@ -21,6 +21,7 @@ pub fn recipe(
         aggregate: spec.name.clone(),
         key: spec.key.clone(),
         path: String::new(),
+        keep_key_column: spec.keep_key_column,
         window_ms: spec.window_ms as i64,
         delay_ms: spec.watermark_ms as i64,
         event_time: clock.event_time.clone(),

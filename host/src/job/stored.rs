@@ -141,6 +141,7 @@ fn present(spec: &JobSpec, plan: &Plan) -> anyhow::Result<JobSettings> {
                 key: of.spec.key.clone(),
                 window: WindowSpec::new(Duration::from_ms(of.spec.window_ms)?)?,
                 delay: Duration::from_ms(of.spec.watermark_ms)?,
+                keep_key_column: of.spec.keep_key_column,
                 plugin: PluginSettings {
                     digest: of.plugin.id().digest.hex(),
                     config_hash: digest_of_bytes(of.config.as_bytes()).to_string(),
@@ -190,6 +191,7 @@ fn stored_aggregate(
         key: of.key.clone(),
         window: WindowSpec::new(Duration::from_ms(of.window_ms.unsigned_abs())?)?,
         delay: Duration::from_ms(of.delay_ms.unsigned_abs())?,
+        keep_key_column: of.keep_key_column,
         plugin: PluginSettings {
             digest: plugin.digest.to_string(),
             config_hash: plugin.config.to_string(),
@@ -220,6 +222,7 @@ pub fn clock_of(name: &str, checkpoint: Option<&Checkpoint>, differences: &[Diff
     });
     AggregateClock {
         closed_through_ms: known.and_then(|of| of.closed_through_ms),
+        idle_trigger_ms: known.and_then(|of| of.idle_trigger_ms),
         withheld_until_ms: known.and_then(|of| of.withheld_until_ms).or(new.map(|us| us.div_euclid(1000))),
     }
 }

@@ -2,6 +2,7 @@
 //! comes out is compared with a plain recomputation, however the records are dealt to
 //! workers, cut into commits and interrupted by restarts.
 
+mod drifting;
 mod groups;
 mod hostile;
 mod memory;

@@ -14,7 +14,9 @@ use speed_layer_store::fail_point;
 
 use super::Event;
 use super::budget::Budget;
+use super::drift::Drift;
 use super::feed::RecordFeed;
+use super::memory::Memory;
 use super::swap::{Probation, Tap};
 use crate::config::PoisonSpec;
 use crate::stages::{Chain, EpochContext, Partial};
@@ -79,6 +81,8 @@ pub enum Occasion {
     SpentBudget,
     /// The side rows have to be written before more are taken in.
     FullSides,
+    /// The open groups take as much memory as they may.
+    FullMemory,
     /// Every partition has reached the end of a bounded run.
     ReachedEnd,
     /// The stages on probation have taken enough batches.
@@ -103,6 +107,9 @@ pub struct Shared {
     /// False under the trigger `once`, whose one commit takes everything.
     pub may_commit_early: bool,
     pub poison: PoisonSpec,
+    pub memory: Memory,
+    /// There where partitions wait for others.
+    pub drift: Option<Drift>,
     /// Taken in by this process so far, committed or not.
     pub records_in: AtomicU64,
 }
@@ -144,6 +151,9 @@ impl<F: RecordFeed> Worker<F> {
                 Err(TryRecvError::Disconnected) => return Ok(()),
             }
             let occasion = self.step(&mut records)?;
+            if let Some(drift) = &self.shared.drift {
+                drift.align(&mut self.feed, self.chain.greatest_ms())?;
+            }
             if let Some(occasion) = occasion
                 && said.first_time(occasion)
             {
@@ -162,6 +172,10 @@ impl<F: RecordFeed> Worker<F> {
             self.rest();
             return Ok(Some(Occasion::TriedEnough));
         }
+        if self.shared.memory.is_full() {
+            self.rest();
+            return Ok(Some(Occasion::FullMemory));
+        }
         self.tap.take_if(|tap| tap.is_over());
         if self.tap.as_ref().is_some_and(Tap::is_full) {
             self.rest();
@@ -179,6 +193,9 @@ impl<F: RecordFeed> Worker<F> {
         let limits = PollLimits { rows_max, bytes_max: BATCH_BYTES_MAX, timeout_ms: POLL_TIMEOUT_MS };
         let outcome = self.feed.poll(records, &limits)?;
         for loss in self.feed.take_losses() {
+            if let (Some(drift), Some(partition)) = (&self.shared.drift, loss.lost_partition()) {
+                drift.leave(partition);
+            }
             self.say(Report::Lost(loss.lost_partition().unwrap_or(-1), loss));
         }
         self.shared.budget.give_back(rows_max - outcome.records);
@@ -192,6 +209,7 @@ impl<F: RecordFeed> Worker<F> {
             None => self.chain.process(&self.epoch, records),
         };
         let outcome = outcome.with_context(|| self.batch_name(records));
+        self.shared.memory.note_worker(self.index, self.chain.held_bytes());
         let Some(probation) = &mut self.probation else { return outcome.map(|()| Some(self.taken())) };
         fail_point("swap.tried");
         probation.keep(records);
@@ -214,6 +232,10 @@ impl<F: RecordFeed> Worker<F> {
     fn go_on(&mut self, epoch: Arc<EpochContext>, errand: Errand) -> anyhow::Result<()> {
         self.epoch = epoch;
         errand.assignments.iter().try_for_each(|assignment| self.feed.assign(assignment))?;
+        if let Some(drift) = &self.shared.drift {
+            errand.assignments.iter().for_each(|assignment| drift.begin(assignment.partition));
+            drift.go_on(self.feed.positions().iter().map(|position| position.partition));
+        }
         match errand.turn {
             None => {}
             Some(Turn::Promote) => {

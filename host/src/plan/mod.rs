@@ -13,10 +13,14 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use arrow_schema::{DataType, SchemaRef, TimeUnit};
+use speed_layer_core::path::hashed_component;
 use speed_layer_plugin::{AggregateDescription, Plugin, RawFields, TransformDescription};
 
 use crate::config::{AggregateSpec, JobSpec, StageSpec};
 pub use stage_name::StageName;
+
+/// Hexadecimal digits of a hash in a path.
+const DIGEST_DIGITS: usize = 64;
 
 impl std::fmt::Debug for Plan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -204,6 +208,9 @@ fn describe_aggregate(
             );
         }
     }
+    if spec.keep_key_column {
+        check_kept_names(spec)?;
+    }
     Ok(AggregatePlan {
         spec: spec.clone(),
         plugin,
@@ -212,6 +219,23 @@ fn describe_aggregate(
         description,
         key_columns,
     })
+}
+
+/// Refuses names that a file with its key as columns, and the hash of a key in its path, has no place for.
+fn check_kept_names(spec: &AggregateSpec) -> anyhow::Result<()> {
+    for name in &spec.key {
+        if ["window_start", "window_end"].contains(&name.as_str()) {
+            bail!(
+                "keep_key_column: the key column `{name}` of aggregate {} is named like one that the host adds itself; \
+                 rename it in a transform",
+                spec.name
+            );
+        }
+        hashed_component(name, &"0".repeat(DIGEST_DIGITS)).with_context(|| {
+            format!("keep_key_column: the key of aggregate {} needs a column with a shorter name", spec.name)
+        })?;
+    }
+    Ok(())
 }
 
 fn event_time_column(levels: &[SchemaRef], name: &str) -> anyhow::Result<EventTimeColumn> {

@@ -69,6 +69,7 @@ pub fn spec_of(file: &PublishedFile, spec: &JobSpec) -> anyhow::Result<JobSpec> 
         )
     })?;
     aggregate.key.clone_from(&recipe.key);
+    aggregate.keep_key_column = recipe.keep_key_column;
     aggregate.window_ms = recipe.window_ms.unsigned_abs();
     aggregate.watermark_ms = recipe.delay_ms.unsigned_abs();
     let transforms = recipe.stages.iter().filter(|stage| stage.stage.starts_with("transform:")).count();

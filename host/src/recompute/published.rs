@@ -11,7 +11,7 @@ use speed_layer_store::{FileError, PublishedFile};
 
 use super::rows::{Rows, WINDOW_START, starts_us};
 use super::{ranges, recipe_of};
-use crate::config::JobSpec;
+use crate::config::{AggregateSpec, JobSpec};
 use crate::job::replay::OffsetRanges;
 
 /// The files of one aggregate that say what they are made of.
@@ -41,8 +41,8 @@ impl Published {
         for file in &found.files {
             let recipe = recipe_of(file)?;
             ensure!(
-                (&recipe.aggregate, &recipe.key, recipe.window_ms)
-                    == (&first.aggregate, &first.key, first.window_ms),
+                (&recipe.aggregate, &recipe.key, recipe.keep_key_column, recipe.window_ms)
+                    == (&first.aggregate, &first.key, first.keep_key_column, first.window_ms),
                 "{} holds files of aggregate {} and of aggregate {}, or with another key or window; give the output of one",
                 folder.display(),
                 first.aggregate,
@@ -84,7 +84,8 @@ impl Published {
             recipe.key.join(", "),
             recipe.window_ms
         );
-        Ok(JobSpec { aggregates: vec![aggregate.clone()], ..job.clone() })
+        let aggregate = AggregateSpec { keep_key_column: recipe.keep_key_column, ..aggregate.clone() };
+        Ok(JobSpec { aggregates: vec![aggregate], ..job.clone() })
     }
 
     /// What they all have in common, and the key of one of them.

@@ -102,12 +102,15 @@ pub fn key_columns(key: &[String]) -> Vec<&str> {
     key.iter().map(String::as_str).chain([WINDOW_START]).collect()
 }
 
-/// The rows with their key before them, as the path has it.
+/// The rows with their key before them: as the path has it, where they have it not themselves.
 fn with_key(path: &str, batch: &RecordBatch) -> anyhow::Result<RecordBatch> {
     let (mut fields, mut columns): (Vec<FieldRef>, Vec<ArrayRef>) = Default::default();
     for component in path.split('/').filter(|component| !component.is_empty()) {
         let (name, value) = parse_component(component)
             .with_context(|| format!("`{component}` in the path {path} is not of the form COLUMN=VALUE"))?;
+        if batch.column_by_name(&name).is_some() {
+            continue;
+        }
         fields.push(Arc::new(Field::new(name, arrow_schema::DataType::Utf8, true)));
         columns.push(Arc::new(StringArray::from(vec![value.as_deref(); batch.num_rows()])));
     }

@@ -198,6 +198,16 @@ impl Chain {
         self.sides.bytes()
     }
 
+    /// Bytes of everything that has piled up since the last cut, roughly.
+    pub fn held_bytes(&self) -> usize {
+        self.sides.bytes() + self.folds.iter().map(Fold::held_bytes).sum::<usize>()
+    }
+
+    /// The greatest accepted event time of each partition that had one since the last cut.
+    pub fn greatest_ms(&self) -> &BTreeMap<i32, i64> {
+        &self.clock.greatest_ms
+    }
+
     /// Takes what has piled up since the last cut.
     pub fn cut(&mut self) -> Partial {
         Partial {

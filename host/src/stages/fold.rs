@@ -41,6 +41,8 @@ pub struct Fold {
     input: arrow_schema::SchemaRef,
     aggregator: Renewable<Aggregator>,
     keys: KeyEncoder,
+    /// Each key has a path: the files hold it themselves.
+    keeps_keys: bool,
     window: WindowSpec,
     table: GroupTable,
     /// On probation: what the plugin makes of rows that are withheld from it.
@@ -86,6 +88,7 @@ impl Fold {
             input: Arc::clone(&plan.input),
             aggregator: open_aggregator(plan)?,
             keys: KeyEncoder::new(&plan.input, &plan.spec.key)?,
+            keeps_keys: plan.spec.keep_key_column,
             window: table.spec(),
             table,
             rehearsal: None,
@@ -135,7 +138,9 @@ impl Fold {
             }
         }
         let key_columns = self.key_columns(frame)?;
-        self.set_unpathable_aside(frame, &key_columns, account, sides);
+        if !self.keeps_keys {
+            self.set_unpathable_aside(frame, &key_columns, account, sides);
+        }
         account.aggregated += self.admission.selected.len() as u64;
         let keys = self.keys.encode(&key_columns)?;
         let context = epoch.for_aggregate(index);
@@ -190,6 +195,11 @@ impl Fold {
     pub fn cut_rehearsal(&mut self) -> Option<GroupTable> {
         let empty = self.table.new_empty();
         self.rehearsal.as_mut().map(|rehearsal| std::mem::replace(rehearsal, empty))
+    }
+
+    /// Bytes of the partial states since the last cut, roughly.
+    pub fn held_bytes(&self) -> usize {
+        self.table.bytes() + self.rehearsal.as_ref().map_or(0, GroupTable::bytes)
     }
 
     /// Takes the partial states since the last cut.

@@ -34,6 +34,8 @@ pub struct EpochContext {
 pub struct AggregateClock {
     /// Windows that end at or before this are closed.
     pub closed_through_ms: Option<i64>,
+    /// The wall clock by which they were closed, where all partitions were idle then.
+    pub idle_trigger_ms: Option<i64>,
     /// Windows that start before this were begun without the aggregate.
     pub withheld_until_ms: Option<i64>,
 }

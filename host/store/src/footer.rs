@@ -49,6 +49,9 @@ pub struct Recipe {
     pub key: Vec<String>,
     /// The key of the file's rows, as the path below the output has it.
     pub path: String,
+    /// The file holds the key as columns too, and the path of a key that has none is a hash.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_key_column: bool,
     pub window_ms: i64,
     pub delay_ms: i64,
     /// The column with the event time.
@@ -158,6 +161,7 @@ mod tests {
                 aggregate: "daily".into(),
                 key: vec!["symbol".into()],
                 path: "symbol=A%2FB".into(),
+                keep_key_column: true,
                 window_ms: 1000,
                 delay_ms: 0,
                 event_time: "event_time".into(),

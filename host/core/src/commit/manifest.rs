@@ -186,8 +186,15 @@ pub struct AggregateProgress {
     pub key: Vec<String>,
     pub window_ms: i64,
     pub delay_ms: i64,
+    /// Its files hold the key as columns too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_key_column: bool,
     /// Windows that end at or before this are emitted and closed for good.
     pub closed_through_ms: Option<i64>,
+    /// The wall clock at the trigger that closed them, where that was because no partition
+    /// had anything more to give, and not by an event time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_trigger_ms: Option<i64>,
     /// Windows that begin before this were begun without the aggregate: their rows
     /// are withheld.
     pub withheld_until_ms: Option<i64>,

@@ -20,6 +20,8 @@ pub(super) struct Window {
     entries: HashTable<Entry>,
     /// By partition.
     lowest: Vec<i64>,
+    /// Bytes of keys outside the entries.
+    bytes_apart: usize,
 }
 
 /// A key's slot, and its number in the call that used it last.
@@ -60,6 +62,7 @@ impl Window {
             TableEntry::Occupied(entry) => Ok(entry.into_mut()),
             TableEntry::Vacant(entry) => {
                 let new = Entry { key: key.into(), slot: slot()?, group: 0, call: 0 };
+                self.bytes_apart += new.key.bytes_apart();
                 Ok(entry.insert(new).into_mut())
             }
         }
@@ -72,6 +75,7 @@ impl Window {
 
     pub(super) fn forget(&mut self, slots: &[u32]) {
         self.entries.retain(|entry| !slots.contains(&entry.slot));
+        self.bytes_apart = self.entries.iter().map(|entry| entry.key.bytes_apart()).sum();
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -116,7 +120,7 @@ impl Window {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let apart: usize = self.entries.iter().map(|entry| entry.key.bytes_apart()).sum();
-        self.entries.capacity() * (size_of::<Entry>() + 1) + self.lowest.capacity() * 8 + apart
+        let entries = self.entries.capacity() * (size_of::<Entry>() + 1);
+        entries + self.lowest.capacity() * 8 + self.bytes_apart
     }
 }

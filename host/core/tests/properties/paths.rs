@@ -10,8 +10,8 @@ use arrow_array::{
 };
 use arrow_schema::{Field, Schema};
 use speed_layer_core::path::{
-    COMPONENT_BYTES_MAX, HIVE_DEFAULT_PARTITION, KeyUnpathable, component, escape, parse_component, path_of,
-    unescape, unpathable_rows,
+    COMPONENT_BYTES_MAX, HASHED_PREFIX, HIVE_DEFAULT_PARTITION, KeyUnpathable, component, escape,
+    kept_path_of, parse_component, path_of, unescape, unpathable_rows,
 };
 
 use crate::prng::Prng;
@@ -128,4 +128,37 @@ fn the_rows_without_a_path_are_found() {
     assert_eq!(too_wide.iter().map(|(row, _)| *row).collect::<Vec<u32>>(), [1]);
     let other: ArrayRef = Arc::new(StringArray::from(vec!["", "", "x", "x", "x", "x"]));
     assert_eq!(rows(&[column, other]), [0, 1, 3, 4]);
+}
+
+#[test]
+fn a_key_that_its_file_holds_has_a_path_whatever_it_is() {
+    let long = "x".repeat(249);
+    let hashed = format!("{HASHED_PREFIX}1");
+    let texts = [Some("A/B"), None, Some(""), Some(HIVE_DEFAULT_PARTITION), Some(&long), Some(&hashed)];
+    let days = [19_782, 0, i32::MAX, i32::MIN, 0, 0];
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("symbol", Arc::new(StringArray::from(texts.to_vec()))),
+        ("date", Arc::new(Date32Array::from(days.to_vec()))),
+    ];
+    let keys =
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap();
+    let digest = |text: &str| format!("digest of {} bytes", text.len());
+    let paths: Vec<String> = (0..texts.len()).map(|row| kept_path_of(&keys, row, digest).unwrap()).collect();
+    let hash = |bytes: usize| format!("{HASHED_PREFIX}digest of {bytes} bytes");
+    let expected = [
+        "symbol=A%2FB/date=2024-02-29".to_owned(),
+        format!("symbol={HIVE_DEFAULT_PARTITION}/date=1970-01-01"),
+        format!("symbol={}/date={}", hash(0), hash(10)),
+        format!("symbol={}/date={}", hash(26), hash(11)),
+        format!("symbol={}/date=1970-01-01", hash(249)),
+        format!("symbol={}/date=1970-01-01", hash(9)),
+    ];
+    assert_eq!(paths, expected);
+    for (row, path) in paths.iter().enumerate().take(2) {
+        assert_eq!(*path, path_of(&keys, row).unwrap(), "a key with a path keeps it");
+    }
+    let name = "k".repeat(COMPONENT_BYTES_MAX);
+    let column: ArrayRef = Arc::new(StringArray::from(vec!["x"]));
+    let keys = RecordBatch::try_from_iter([(name.as_str(), column)]).unwrap();
+    assert!(matches!(kept_path_of(&keys, 0, digest), Err(KeyUnpathable::TooLong { .. })));
 }

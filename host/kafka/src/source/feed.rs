@@ -83,8 +83,10 @@ impl Feed {
     /// When the client refuses it.
     pub fn assign(&mut self, assignment: &Assignment) -> Result<(), SourceError> {
         let slot = self.slots.get(assignment.partition as usize);
-        let is_known = slot.is_some_and(|slot| *slot < self.tracked.len());
-        if is_known {
+        if let Some(known) = slot.and_then(|slot| self.tracked.get(*slot)) {
+            if known.is_held() {
+                self.shared.resume(&[assignment.partition])?;
+            }
             self.shared.unassign(assignment.partition)?;
             self.batch.forget(assignment.partition);
         }
@@ -134,22 +136,29 @@ impl Feed {
     }
 
     /// Stops fetching these partitions of this feed. Up to 1,024 messages that are in hand
-    /// are still given out.
+    /// are still given out. Where their end is, is not known from then on.
     ///
     /// # Errors
     /// When the client is shutting down.
-    pub fn pause(&self, partitions: &[i32]) -> Result<(), SourceError> {
+    pub fn pause(&mut self, partitions: &[i32]) -> Result<(), SourceError> {
+        self.asked_for(partitions).for_each(Tracked::hold);
         self.shared.pause(partitions)
+    }
+
+    fn asked_for(&mut self, partitions: &[i32]) -> impl Iterator<Item = &mut Tracked> {
+        self.tracked.iter_mut().filter(|tracked| partitions.contains(&tracked.position.partition))
     }
 
     /// Goes on with these partitions of this feed after the last record given out.
     ///
     /// # Errors
     /// When the client is shutting down.
-    pub fn resume(&self, partitions: &[i32]) -> Result<(), SourceError> {
-        let asked = |tracked: &&Tracked| partitions.contains(&tracked.position.partition);
-        let next = |tracked: &Tracked| (tracked.position.partition, tracked.position.next_offset);
-        let next_offsets: Vec<_> = self.tracked.iter().filter(asked).map(next).collect();
+    pub fn resume(&mut self, partitions: &[i32]) -> Result<(), SourceError> {
+        let next = |tracked: &mut Tracked| {
+            tracked.go_on();
+            (tracked.position.partition, tracked.position.next_offset)
+        };
+        let next_offsets: Vec<_> = self.asked_for(partitions).map(next).collect();
         self.shared.resume_at(&next_offsets)
     }
 

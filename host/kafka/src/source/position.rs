@@ -37,6 +37,8 @@ pub(super) enum Fate {
 pub(super) struct Tracked {
     pub position: Position,
     bound: Option<i64>,
+    /// It is not fetched for now.
+    is_held: bool,
 }
 
 impl Tracked {
@@ -48,7 +50,7 @@ impl Tracked {
             at_end: assignment.end_offset.is_some_and(|end| assignment.start_offset >= end),
             high_watermark: None,
         };
-        Self { position, bound: assignment.end_offset }
+        Self { position, bound: assignment.end_offset, is_held: false }
     }
 
     pub(super) fn fate(&self, offset: i64) -> Fate {
@@ -81,8 +83,23 @@ impl Tracked {
     /// bound.
     pub(super) fn end_heard(&mut self, offset: i64) -> bool {
         let reached = self.advance(offset);
-        self.position.at_end |= self.bound.is_none();
+        self.position.at_end |= self.bound.is_none() && !self.is_held;
         reached
+    }
+
+    /// Notes that it is not fetched from now on: nobody hears its end, unless it is a bound.
+    pub(super) fn hold(&mut self) {
+        self.is_held = true;
+        self.position.at_end &= self.bound.is_some();
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.is_held
+    }
+
+    /// Notes that it is fetched again.
+    pub(super) fn go_on(&mut self) {
+        self.is_held = false;
     }
 }
 
@@ -125,6 +142,23 @@ mod tests {
         assert!(partition.position.at_end && partition.position.next_offset == 6);
         partition.advance(7);
         assert!(!partition.position.at_end);
+    }
+
+    #[test]
+    fn what_is_not_fetched_is_at_no_end_but_its_bound() {
+        let mut open = tracked(5, None);
+        open.end_heard(6);
+        open.hold();
+        assert!(!open.position.at_end, "there may be more by now");
+        open.end_heard(7);
+        assert!(!open.position.at_end, "that was in hand when it was held");
+        open.go_on();
+        open.end_heard(7);
+        assert!(open.position.at_end);
+        let mut bounded = tracked(5, Some(6));
+        bounded.end_heard(6);
+        bounded.hold();
+        assert!(bounded.position.at_end);
     }
 
     #[test]

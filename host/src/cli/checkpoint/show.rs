@@ -128,9 +128,11 @@ fn aggregate(of: &AggregateProgress, checkpoint: &Checkpoint) -> Value {
     json!({
         "name": of.name,
         "key": of.key,
+        "keep_key_column": of.keep_key_column,
         "window_ms": of.window_ms,
         "delay_ms": of.delay_ms,
         "closed_through_ms": of.closed_through_ms,
+        "idle_trigger_ms": of.idle_trigger_ms,
         "withheld_until_ms": of.withheld_until_ms,
         "state_version": of.state_version,
         "open_windows": starts_ms.len(),
@@ -215,10 +217,17 @@ fn aggregate_lines(text: &mut String, of: &Value) {
     let key = items(&of["key"]).iter().map(plain).collect::<Vec<_>>().join(", ");
     let windows =
         format!("{}, {} groups, {} bytes", of["open_windows"], of["open_groups"], of["state_bytes"]);
-    line(text, "key", &key);
+    line(
+        text,
+        "key",
+        &format!("{key}{}", if of["keep_key_column"] == true { ", kept as columns" } else { "" }),
+    );
     line(text, "window", &format!("{} ms", of["window_ms"]));
     line(text, "delay", &format!("{} ms", of["delay_ms"]));
     line(text, "closed through", &time(&of["closed_through_ms"]));
+    if !of["idle_trigger_ms"].is_null() {
+        line(text, "  while idle, at", &time(&of["idle_trigger_ms"]));
+    }
     line(text, "withheld until", &time(&of["withheld_until_ms"]));
     line(text, "state version", &plain(&of["state_version"]));
     line(text, "open windows", &windows);

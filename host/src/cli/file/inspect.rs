@@ -94,7 +94,8 @@ fn recipe_lines(text: &mut String, recipe: &Value) {
     }
     let key = items(&recipe["key"]).iter().map(plain).collect::<Vec<_>>().join(", ");
     line(text, "aggregate", &plain(&recipe["aggregate"]));
-    line(text, "key", &format!("{key}; of this file: {}", plain(&recipe["path"])));
+    let kept = if recipe["keep_key_column"] == true { ", kept as columns" } else { "" };
+    line(text, "key", &format!("{key}{kept}; of this file: {}", plain(&recipe["path"])));
     line(text, "window, delay", &format!("{} ms, {} ms", recipe["window_ms"], recipe["delay_ms"]));
     line(text, "event time", &plain(&recipe["event_time"]));
     line(text, "  not before", &time(&recipe["min_event_time_ms"]));

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use arrow_array::RecordBatch;
 use speed_layer_core::group::KeyBytes;
-use speed_layer_core::path::path_of;
 use speed_layer_plugin::{Aggregator, PluginError};
 use tracing::warn;
 
@@ -245,6 +244,6 @@ impl OpenWindows {
     }
 
     fn path(&self, key: &KeyBytes) -> anyhow::Result<String> {
-        Ok(path_of(&self.keys.decode(std::iter::once(key.as_bytes()))?, 0)?)
+        Ok(self.key_place.path(&self.keys.decode(std::iter::once(key.as_bytes()))?, 0)?)
     }
 }

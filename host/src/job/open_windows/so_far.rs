@@ -50,7 +50,8 @@ impl OpenWindows {
         let finished = self
             .aggregator
             .call(|aggregator| aggregator.finish(context, &states, &keys, &starts, &ends, false))?;
-        let fields = keys.schema_ref().fields().iter().chain(self.output.fields());
+        let (key_schema, kept) = (keys.schema(), self.key_place.fields(keys.schema_ref()).len());
+        let fields = key_schema.fields().iter().chain(self.output.fields().iter().skip(kept));
         let schema = Schema::new(fields.cloned().collect::<Vec<_>>());
         let columns = keys.columns().iter().cloned().chain([instants(starts), instants(ends)]);
         let columns = columns.chain(finished.rows.columns().iter().cloned()).collect();

@@ -114,6 +114,14 @@ impl MemoryTopic {
 pub struct MemoryFeed {
     waiting: VecDeque<(i32, i64, String)>,
     positions: Vec<Position>,
+    held: Vec<i32>,
+}
+
+impl MemoryFeed {
+    fn next(&mut self) -> Option<(i32, i64, String)> {
+        let place = self.waiting.iter().position(|(partition, ..)| !self.held.contains(partition))?;
+        self.waiting.remove(place)
+    }
 }
 
 impl RecordFeed for MemoryFeed {
@@ -121,7 +129,7 @@ impl RecordFeed for MemoryFeed {
         records.clear();
         records.timestamp_kind = TimestampKind::CreateTime;
         while records.len() < limits.rows_max
-            && let Some((partition, offset, value)) = self.waiting.pop_front()
+            && let Some((partition, offset, value)) = self.next()
         {
             records.partitions.push(partition);
             records.offsets.push(offset);
@@ -138,6 +146,16 @@ impl RecordFeed for MemoryFeed {
 
     fn positions(&self) -> Vec<Position> {
         self.positions.clone()
+    }
+
+    fn pause(&mut self, partitions: &[i32]) -> anyhow::Result<()> {
+        self.held.extend(partitions);
+        Ok(())
+    }
+
+    fn resume(&mut self, partitions: &[i32]) -> anyhow::Result<()> {
+        self.held.retain(|held| !partitions.contains(held));
+        Ok(())
     }
 
     fn is_at_end(&self) -> bool {

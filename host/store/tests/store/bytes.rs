@@ -29,6 +29,8 @@ fn aggregate() -> AggregateProgress {
         key: vec!["symbol".into()],
         window_ms: 86_400_000,
         delay_ms: 3_600_000,
+        keep_key_column: false,
+        idle_trigger_ms: None,
         closed_through_ms: Some(1_700_006_400_000),
         withheld_until_ms: None,
         state_version: 1,

@@ -235,6 +235,8 @@ fn aggregate() -> AggregateProgress {
         key: Vec::new(),
         window_ms: 1000,
         delay_ms: 0,
+        keep_key_column: false,
+        idle_trigger_ms: None,
         closed_through_ms: None,
         withheld_until_ms: None,
         state_version: 1,
