@@ -61,6 +61,9 @@ pub(super) struct Failed {
     pub error: PluginError,
 }
 
+/// Calls a plugin for some of the groups of a call, by their places in it.
+type PartCall<'a, T> = &'a mut dyn FnMut(&mut Aggregator, Range<usize>) -> Result<T, PluginError>;
+
 /// Calls a plugin for `count` groups; where that fails, for halves of them, and halves of these. Where no group may be
 /// given up, the first that is found ends the search.
 ///
@@ -70,7 +73,7 @@ pub(super) fn in_parts<T>(
     aggregator: &mut Renewable<Aggregator>,
     limits: Option<PoisonSpec>,
     count: usize,
-    call: &mut dyn FnMut(&mut Aggregator, Range<usize>) -> Result<T, PluginError>,
+    call: PartCall<'_, T>,
 ) -> anyhow::Result<Parts<T>> {
     let error = match aggregator.call(|aggregator| call(aggregator, 0..count)) {
         Ok(done) => return Ok(Parts { done: vec![(0..count, done)], failed: Vec::new() }),
