@@ -16,7 +16,7 @@ use super::limits::FileLimits;
 use super::nearest::nearest;
 use super::properties::property_text;
 use super::side_sinks::FileSide;
-use super::values;
+use super::{settings, values};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -70,6 +70,7 @@ pub struct FileTime {
 #[serde(deny_unknown_fields, default)]
 pub struct FileStage {
     pub plugin: Option<PathBuf>,
+    #[serde(deserialize_with = "settings::of_toml")]
     pub config: Map<String, Value>,
 }
 
@@ -78,6 +79,7 @@ pub struct FileStage {
 pub struct FileAggregate {
     pub name: Option<String>,
     pub plugin: Option<PathBuf>,
+    #[serde(deserialize_with = "settings::of_toml")]
     pub config: Map<String, Value>,
     pub key: Option<OneOrMany>,
     pub keep_key_column: Option<bool>,

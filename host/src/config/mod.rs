@@ -10,6 +10,7 @@ mod job;
 mod limits;
 mod nearest;
 mod properties;
+mod settings;
 mod side_sinks;
 mod values;
 
