@@ -15,6 +15,7 @@ pub fn lint() -> Result<()> {
     let guests = guests::all();
     step("checking the format", || {
         run(cargo(root()).args(["fmt", "--all", "--check"]))?;
+        run(cargo(&root().join("fuzz")).args(["fmt", "--check"]))?;
         guests.iter().try_for_each(|guests| run(cargo(&guests.workspace).args(["fmt", "--all", "--check"])))
     })?;
     step("clippy", || {

@@ -8,6 +8,7 @@
 mod build;
 mod checks;
 mod debian;
+mod fuzz;
 mod guests;
 mod kill;
 mod nightly;
@@ -42,6 +43,8 @@ commands:
                                   N kills (5) of the program at each failpoint, over a real Kafka; `kill --help` for more
   swap-soak [--swaps N] [--groups N] [--json FILE]
                                   N swaps (1000) in running jobs over a real Kafka: what they cost and whether anything grows
+  fuzz [TARGET [INPUT...]] [--seconds N]
+                                  N seconds (60) of each fuzz target, or of one; INPUTs are run once each instead
   nightly                         20,000 seeds that no other night has played; then `cargo component build` in every
                                   plugin's folder, which installs cargo-component
 
@@ -62,6 +65,7 @@ enum Command {
     Sim(Vec<String>),
     Kill(Vec<String>),
     SwapSoak(Vec<String>),
+    Fuzz(Vec<String>),
     Nightly,
 }
 
@@ -84,6 +88,7 @@ fn parse(words: &[String]) -> Result<Command, String> {
         Some(("sim", rest)) => return Ok(Command::Sim(rest.to_vec())),
         Some(("kill", rest)) => return Ok(Command::Kill(rest.to_vec())),
         Some(("swap-soak", rest)) => return Ok(Command::SwapSoak(rest.to_vec())),
+        Some(("fuzz", rest)) => return Ok(Command::Fuzz(rest.to_vec())),
         _ => {}
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -116,6 +121,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Sim(words) => return sim::play(&words),
         Command::Kill(words) => return kill::play(&words, Preference::of(false)?),
         Command::SwapSoak(words) => return soak::play(&words, Preference::of(false)?),
+        Command::Fuzz(words) => return fuzz::play(&words),
         Command::Nightly => {
             sim::nightly()?;
             nightly::component_builds(Preference::of(false)?)?;
@@ -145,6 +151,7 @@ mod tests {
         check("sim --seed 7", Some(Command::Sim(vec!["--seed".into(), "7".into()])));
         check("kill --rounds 2", Some(Command::Kill(vec!["--rounds".into(), "2".into()])));
         check("swap-soak --swaps 60", Some(Command::SwapSoak(vec!["--swaps".into(), "60".into()])));
+        check("fuzz lift", Some(Command::Fuzz(vec!["lift".into()])));
         check("nightly", Some(Command::Nightly));
         check("--help", Some(Command::Help));
         check("build --help", Some(Command::Help));

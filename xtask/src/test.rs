@@ -11,7 +11,7 @@ use crate::process::{stdout_of, step};
 use crate::tally::{self, Tally};
 use crate::wasm::Preference;
 use crate::workspace::{cargo, root};
-use crate::{build, guests, kill, prerequisites, python, soak, strace};
+use crate::{build, fuzz, guests, kill, prerequisites, python, soak, strace};
 
 /// Tests that need something beyond cargo lie in modules of these names.
 const KAFKA_TESTS: &str = "real_kafka::";
@@ -34,6 +34,7 @@ pub fn all(preference: Preference) -> Result<ExitCode> {
         sum.add(step(&title, || tally::run(guests.cargo("test").arg("--no-fail-fast")))?);
     }
     sum.add(step("testing the workspace", || tally::run(&mut workspace_tests(&left_out)))?);
+    sum.add(fuzz::test()?);
     if !left_out.contains(&KAFKA_TESTS) {
         sum.add(soak::test()?);
     }

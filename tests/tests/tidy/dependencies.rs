@@ -8,7 +8,8 @@ use toml::{Table, Value};
 
 use crate::files::assert_none;
 
-const LOCK_FILES: [&str; 3] = ["Cargo.lock", "plugins/Cargo.lock", "tests/guests/Cargo.lock"];
+const LOCK_FILES: [&str; 4] =
+    ["Cargo.lock", "plugins/Cargo.lock", "tests/guests/Cargo.lock", "fuzz/Cargo.lock"];
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
 /// Two versions of these cannot exchange values, or double the slowest part of the build.

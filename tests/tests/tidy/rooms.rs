@@ -8,7 +8,7 @@ use toml::Table;
 use crate::files::assert_none;
 
 /// Each manifest with the crates of ours that it may depend on, in any of its dependency tables.
-const ROOMS: [(&str, &[&str]); 9] = [
+const ROOMS: [(&str, &[&str]); 10] = [
     ("host/core", &[]),
     ("host/plugin", &["speed-layer-core"]),
     ("host/kafka", &["speed-layer-core"]),
@@ -18,6 +18,7 @@ const ROOMS: [(&str, &[&str]); 9] = [
     ("tests", &[]),
     ("xtask", &[]),
     ("plugins/sdk", &[]),
+    ("fuzz", &["speed-layer-core", "speed-layer-sdk"]),
 ];
 
 const TABLES: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];

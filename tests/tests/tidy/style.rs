@@ -54,7 +54,7 @@ fn panic_complaints(file: &File) -> Vec<String> {
 }
 
 fn is_test_code(path: &str) -> bool {
-    path.starts_with("tests/")
+    ["tests/", "fuzz/"].iter().any(|folder| path.starts_with(folder))
         || ["/tests/", "/benches/"].iter().any(|folder| path.contains(folder))
         || ["/tests.rs", "_tests.rs"].iter().any(|end| path.ends_with(end))
 }
