@@ -162,12 +162,13 @@ fn kept_component(
     row: usize,
     digest: impl Fn(&str) -> String,
 ) -> Result<String, KeyUnpathable> {
-    let text = match text_of(name, column, row) {
-        Err(KeyUnpathable::NoCalendarDate { .. }) => number_text(column, row),
-        text => text?,
+    let (text, is_plain) = match text_of(name, column, row) {
+        Err(KeyUnpathable::NoCalendarDate { .. }) => (number_text(column, row), false),
+        text => (text?, true),
     };
+    let looks_hashed = text.as_ref().is_some_and(|text| text.starts_with(HASHED_PREFIX));
     match component(name, text.as_deref()) {
-        Ok(own) if !text.as_ref().is_some_and(|text| text.starts_with(HASHED_PREFIX)) => Ok(own),
+        Ok(own) if is_plain && !looks_hashed => Ok(own),
         _ => hashed_component(name, &digest(text.as_deref().unwrap_or_default())),
     }
 }

@@ -16,7 +16,7 @@ use super::{DAY_MS, HOUR_MS, LIMIT};
 const NOON_MS: i64 = 1_763_640_000_000;
 
 /// What the program takes beside the open groups, MiB: itself, its plugins, batches, Kafka's queues.
-const BESIDE_MB: u64 = 200;
+const BESIDE_MB: u64 = 250;
 
 const PIPELINE: &str = r#"
 name = "daily"
