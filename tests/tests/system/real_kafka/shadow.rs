@@ -108,7 +108,8 @@ fn an_idle_stream_is_waited_for_until_whoever_asked_leaves() {
     command.args(["swap", "--stage", AGGREGATE, "--shadow", "1000000", "--checkpoint"]);
     let mut waiting = Running::start(command.arg(half.job.path("checkpoint")).arg(&file)).expect("it starts");
     waiting.wait_for("of 1000000 batches", LIMIT).expect("it says how far it is");
-    waiting.signal("INT").expect("it waits");
+    // Not an interrupt, which whoever started the tests may have had ignored.
+    waiting.signal("TERM").expect("it waits");
     half.running.wait_for("has gone", LIMIT).expect("the job notices");
     let swapped = done(&half.swap(AGGREGATE, &file, &["--format", "json"]));
     assert_eq!(swapped["outcome"], "swapped");
