@@ -95,10 +95,7 @@ impl<L: FileLayer> CheckpointDir<L> {
     }
 
     pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        match read(&self.layer, &self.dir.join(name)) {
-            Err(StoreError::Io { cause, .. }) if cause.kind() == ErrorKind::NotFound => Ok(None),
-            read => read.map(Some),
-        }
+        read_if_there(&self.layer, &self.dir.join(name))
     }
 
     /// Makes the names in the directory durable.
@@ -167,6 +164,13 @@ pub(super) fn read(layer: &impl FileLayer, path: &Path) -> Result<Vec<u8>, Store
     let mut file = layer.open(path).map_err(StoreError::io("open", path))?;
     file.read_to_end(&mut bytes).map_err(StoreError::io("read", path))?;
     Ok(bytes)
+}
+
+pub(super) fn read_if_there(layer: &impl FileLayer, path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    match read(layer, path) {
+        Err(StoreError::Io { cause, .. }) if cause.kind() == ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
+    }
 }
 
 /// Writes a new file; neither its content nor its name is durable yet.

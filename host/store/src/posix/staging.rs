@@ -3,9 +3,9 @@
 //! wrote. Many of them are not kept open, they are synced with their file system,
 //! on a handle that was open before they were written.
 
-use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+use super::checkpoints::read_if_there;
 use super::{PosixStore, SYNCED_ONE_BY_ONE_MAX};
 use crate::error::StoreError;
 use crate::failpoint::fail_point;
@@ -83,12 +83,6 @@ impl<L: FileLayer> PosixStore<L> {
         output: &OutputId,
         name: &str,
     ) -> Result<Option<Vec<u8>>, StoreError> {
-        let path = self.place_of(output)?.staging.join(name);
-        let mut bytes = Vec::new();
-        match self.layer.open(&path).and_then(|mut file| file.read_to_end(&mut bytes)) {
-            Ok(_) => Ok(Some(bytes)),
-            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
-            Err(cause) => Err(StoreError::io("read", &path)(cause)),
-        }
+        read_if_there(&self.layer, &self.place_of(output)?.staging.join(name))
     }
 }
