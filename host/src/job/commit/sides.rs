@@ -4,12 +4,11 @@
 use std::collections::BTreeMap;
 
 use arrow_array::RecordBatch;
-use speed_layer_core::commit::{Codec, Epoch, OutboxEntry, OutputId, PublishEntry};
-use speed_layer_store::letters::{DeadLetters, LateRows, Letter};
+use speed_layer_core::commit::{Codec, OutboxEntry, OutputId, PublishEntry};
+use speed_layer_store::letters::{DeadLetters, LateRows};
 use speed_layer_store::{CommitStore, Footer};
 
 use super::Commits;
-use crate::job::open_windows::Closed;
 use crate::job::partitions::Partitions;
 use crate::job::side_files::push_side;
 use crate::stages::{EpochContext, Sides};
@@ -70,40 +69,5 @@ impl<S: CommitStore> Commits<S> {
             None => staged.files.push(file),
         }
         Ok(())
-    }
-
-    /// Names the groups whose results were cut short in the dead letters; they have no
-    /// record of their own, so the lowest offset of their windows stands for them.
-    pub(super) fn note_groups(
-        &self,
-        index: usize,
-        closed: &Closed,
-        epoch: &EpochContext,
-        dead: &mut DeadLetters,
-    ) -> u64 {
-        let aggregate = &self.aggregates[index];
-        let digest = aggregate.plugins.last().map(|plugin| plugin.digest.to_string());
-        let (partition, offset) = closed.lowest_offsets.first().copied().unwrap_or((0, 0));
-        for note in &closed.notes {
-            let message = format!(
-                "group {} of the window at {} us: {}",
-                note.group, note.window_start_us, note.message
-            );
-            dead.push(&Letter {
-                topic: &self.topic,
-                partition,
-                offset,
-                timestamp_ms: None,
-                key: None,
-                value: None,
-                kind: &note.kind,
-                message: &message,
-                stage: "aggregate",
-                aggregate: Some(&aggregate.spec.name),
-                plugin_digest: digest.as_deref(),
-                epoch: Epoch(epoch.epoch),
-            });
-        }
-        closed.notes.len() as u64
     }
 }
