@@ -9,11 +9,12 @@ use anyhow::{Context, bail};
 use speed_layer_plugin::PluginError;
 use tracing::warn;
 
+use super::culprits::{part_of_time, too_many, took_too_long};
 use super::sides::{Reason, Side};
 use crate::config::PoisonSpec;
 
-/// So few are never too many, however small the batch.
-const FEW: usize = 10;
+/// What is searched for, as the errors say it.
+const WHAT: &str = "rows";
 
 /// The search in the present batch.
 #[derive(Debug, Default)]
@@ -38,7 +39,7 @@ impl Isolation {
     /// The time for a call with so many rows: of the whole batch's twice its part, while rows
     /// are searched for; `None` when a call has all its time, and a second try.
     pub fn times(&self, rows: usize) -> Option<f64> {
-        self.began.map(|_| (2.0 * rows as f64 / self.batch_records.max(1) as f64).min(1.0))
+        self.began.map(|_| part_of_time(rows, self.batch_records))
     }
 
     /// Takes up a failure of several rows, or of one that is to be [`Self::poison`].
@@ -50,18 +51,11 @@ impl Isolation {
         if self.began.is_none() {
             warn!("the rows that a plugin fails on are searched for, one by one if need be: {error}");
         }
-        let budget = Duration::from_millis(limits.budget_ms);
         let began = *self.began.get_or_insert_with(Instant::now);
-        if began.elapsed() <= budget {
+        if began.elapsed() <= Duration::from_millis(limits.budget_ms) {
             return Ok(error);
         }
-        let (found, budget) = (self.poisoned, budget.as_secs_f64());
-        Err(error).with_context(|| {
-            format!(
-                "the rows that a plugin fails on were not found within {budget} s, {found} so far; replace the \
-                 plugin or give a larger isolation_budget"
-            )
-        })
+        Err(error).with_context(|| took_too_long(WHAT, self.poisoned, limits))
     }
 
     /// Counts a row that fails alone; why it leaves the line.
@@ -69,15 +63,10 @@ impl Isolation {
     /// # Errors
     /// There are too many of them in the batch.
     pub fn poison(&mut self, error: PluginError) -> anyhow::Result<Reason> {
-        let share_max = self.limits.unwrap_or_default().share_max;
         self.poisoned += 1;
-        let max = FEW.max((self.batch_records as f64 * share_max) as usize);
-        if self.poisoned > max {
-            let (records, share) = (self.batch_records, share_max * 100.0);
-            bail!(anyhow::Error::from(error).context(format!(
-                "a plugin fails on more than {max} rows of a batch of {records} records, which is more than \
-                 {share} %; replace it, or give a larger poison_share_max to have such rows dead-lettered"
-            )));
+        let limits = self.limits.unwrap_or_default();
+        if let Some(said) = too_many(WHAT, self.poisoned, self.batch_records, limits) {
+            bail!(anyhow::Error::from(error).context(said));
         }
         Ok(Reason { side: Side::DeadLetter, kind: error.kind().to_owned(), message: error.to_string() })
     }

@@ -5,6 +5,7 @@
 
 mod chain;
 mod clock;
+pub mod culprits;
 mod fold;
 mod frame;
 mod isolate;

@@ -16,9 +16,10 @@ use tracing::warn;
 use super::{GroupId, OpenWindows};
 use crate::config::{OnGroupFailure, PoisonSpec};
 use crate::stages::Renewable;
+use crate::stages::culprits::{part_of_time, too_many, took_too_long};
 
-/// So few are never too many.
-const FEW: usize = 10;
+/// What is searched for, as the errors say it.
+const WHAT: &str = "groups";
 
 /// A group whose result is not to be had, or a later part of it.
 #[derive(Debug)]
@@ -88,12 +89,12 @@ pub(super) fn in_parts<T>(
         if limits.groups == OnGroupFailure::Stop && !parts.failed.is_empty() {
             break;
         }
-        let times = (2.0 * part.len() as f64 / count as f64).min(1.0);
+        let times = part_of_time(part.len(), count);
         match aggregator.call_once(times, &mut |aggregator| call(aggregator, part.clone())) {
             Ok(done) => parts.done.push((part, done)),
             Err(error) if !error.may_lie_in_rows() => return Err(error.into()),
             Err(error) if began.elapsed() > Duration::from_millis(limits.budget_ms) => {
-                return Err(error).with_context(|| too_long(limits.budget_ms, parts.failed.len()));
+                return Err(error).with_context(|| took_too_long(WHAT, parts.failed.len(), limits));
             }
             Err(error) => parts.fail(part, error, &mut waiting),
         }
@@ -114,29 +115,14 @@ impl<T> Parts<T> {
     }
 }
 
-fn too_long(budget_ms: u64, found: usize) -> String {
-    let budget = Duration::from_millis(budget_ms).as_secs_f64();
-    format!(
-        "the groups that a plugin fails on were not found within {budget} s, {found} so far; replace the plugin or \
-         give a larger isolation_budget"
-    )
-}
-
 fn check_share(
     failed: &mut Vec<(usize, PluginError)>,
     count: usize,
     limits: PoisonSpec,
 ) -> anyhow::Result<()> {
-    let max = FEW.max((count as f64 * limits.share_max) as usize);
-    if failed.len() <= max {
-        return Ok(());
-    }
-    let share = limits.share_max * 100.0;
+    let Some(said) = too_many(WHAT, failed.len(), count, limits) else { return Ok(()) };
     let error = failed.pop().map_or_else(|| anyhow!("it fails on all"), |(_, error)| error.into());
-    Err(error.context(format!(
-        "a plugin fails on more than {max} groups of {count}, which is more than {share} %; replace it, or give a \
-         larger poison_share_max to have them dead-lettered"
-    )))
+    Err(error.context(said))
 }
 
 impl OpenWindows {
@@ -208,36 +194,40 @@ impl OpenWindows {
                 window.slots.iter().zip(window.keys).map(|(slot, key)| (*slot, (window.start_us, key))),
             );
         }
+        let slots: Vec<u32> = failed.iter().map(|(slot, ..)| *slot).collect();
         for (slot, states, error) in failed {
             let id = ids.remove(&slot).context("a group that failed is not among the open ones")?;
             let from = from.get(&id.0).copied().unwrap_or_default();
             self.give_up(Failed { id: id.clone(), from, states, error })?;
             self.failing.dead.insert(id);
-            self.table.forget(&[slot])?;
         }
-        Ok(())
+        Ok(self.table.forget(&slots)?)
     }
 
     /// Tells of what has come to groups that were given up before.
     pub(super) fn bury_late_parts(&mut self) -> anyhow::Result<()> {
         let slot = |id: &GroupId| Some((id.clone(), self.table.slot_of(id.0, &id.1)?));
-        let come: Vec<(GroupId, u32)> = self.failing.dead.iter().filter_map(slot).collect();
-        for ((window_start_us, key), slot) in come {
-            let states = self.table.states().gather(&[slot])?;
-            let of_window = self.table.window_offsets().into_iter().find(|of| of.start_us == window_start_us);
+        let (come, slots): (Vec<GroupId>, Vec<u32>) = self.failing.dead.iter().filter_map(slot).unzip();
+        if come.is_empty() {
+            return Ok(());
+        }
+        let mut from = BTreeMap::new();
+        for of in self.table.window_offsets() {
+            from.entry(of.start_us).or_insert((of.partition, of.offset));
+        }
+        for ((window_start_us, key), slot) in come.into_iter().zip(&slots) {
             self.failing.letters.push(GroupLetter {
                 group: self.path(&key)?,
                 window_start_us,
-                from: of_window.map_or((0, 0), |of| (of.partition, of.offset)),
+                from: from.get(&window_start_us).copied().unwrap_or_default(),
                 kind: "group-given-up".to_owned(),
                 message: "the group was given up in an earlier commit; these are rows that came later"
                     .to_owned(),
-                states,
+                states: self.table.states().gather(&[*slot])?,
                 is_late_part: true,
             });
-            self.table.forget(&[slot])?;
         }
-        Ok(())
+        Ok(self.table.forget(&slots)?)
     }
 
     /// Forgets groups whose windows are closed.
