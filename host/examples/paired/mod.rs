@@ -9,7 +9,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 use serde_json::{Value, json};
 use speed_layer::inside::{JobSpec, RunFlags, StopHandle, Summary, load};
-use speed_layer_kafka::{Broker, Connection};
+use speed_layer_kafka::{ANSWER_TIMEOUT, Broker, Connection};
 
 /// How long, how often, and which job.
 #[derive(Args)]
@@ -102,7 +102,7 @@ fn median(values: &mut [f64]) -> f64 {
 
 fn records_there(spec: &JobSpec) -> anyhow::Result<u64> {
     let connection = Connection::new(&spec.source.brokers, spec.source.properties.clone())?;
-    let facts = Broker::new(&connection, Duration::from_secs(10))?.topic_facts(&spec.source.topic)?;
+    let facts = Broker::new(&connection, ANSWER_TIMEOUT)?.topic_facts(&spec.source.topic)?;
     Ok(facts.partitions.iter().map(|of| (of.last_stable - of.log_start).unsigned_abs()).sum())
 }
 

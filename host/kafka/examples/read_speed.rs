@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use speed_layer_core::records::Records;
 use speed_layer_kafka::source::SourceOptions;
-use speed_layer_kafka::{Assignment, Broker, Connection, Feed, PollLimits, Source, SourceError};
+use speed_layer_kafka::{
+    ANSWER_TIMEOUT, Assignment, Broker, Connection, Feed, PollLimits, Source, SourceError,
+};
 
 const LIMITS: PollLimits = PollLimits { rows_max: 8_192, bytes_max: 4 << 20, timeout_ms: 100 };
 
@@ -24,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let connection = Connection::new(brokers, owned)?;
 
     let began = Instant::now();
-    let facts = Broker::new(&connection, Duration::from_secs(10))?.topic_facts(topic)?;
+    let facts = Broker::new(&connection, ANSWER_TIMEOUT)?.topic_facts(topic)?;
     println!("facts after {} ms: id {:?}, {:?}", began.elapsed().as_millis(), facts.id, facts.partitions);
     let bounded = |one: &speed_layer_kafka::PartitionFacts| Assignment {
         end_offset: Some(one.last_stable),

@@ -5,6 +5,7 @@
 use std::error::Error;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::TopicPartitionList;
@@ -44,10 +45,13 @@ impl Context {
         }
     }
 
-    /// Whether librdkafka has still to ask for its first token. Until it has, no question to a
-    /// broker is answered; it asks while its events are served.
-    pub(crate) fn awaits_token(&self) -> bool {
-        self.awaits_token.load(Ordering::Relaxed)
+    /// Serves librdkafka's events until it has asked for its first token, if it wants one, or for
+    /// so long. Before it has, no question to a broker is answered.
+    pub(crate) fn await_token(&self, limit: Duration, serve_events: impl Fn()) {
+        let began = Instant::now();
+        while self.awaits_token.load(Ordering::Relaxed) && began.elapsed() < limit {
+            serve_events();
+        }
     }
 
     pub(crate) fn redact(&self, text: &str) -> String {

@@ -17,7 +17,7 @@ use crate::context::{Context, Told};
 use crate::error::{BrokerError, ConfigError, is_authentication, is_of_connection, is_passing};
 
 /// How long a broker is waited for by default.
-pub const ANSWER_TIMEOUT_MS: u64 = 10_000;
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Long enough for every event that waits: one look at them ends at the first that is served.
 const EVENTS_SETTLE: Duration = Duration::from_millis(10);
@@ -68,10 +68,7 @@ impl Broker {
         })?;
         let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         let broker = Self { client, brokers: connection.brokers().to_owned(), timeout_ms };
-        let began = Instant::now();
-        while broker.client.context().awaits_token() && began.elapsed() < timeout {
-            broker.serve_events(EVENTS_SETTLE);
-        }
+        broker.client.context().await_token(timeout, || broker.serve_events(EVENTS_SETTLE));
         Ok(broker)
     }
 

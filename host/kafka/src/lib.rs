@@ -29,7 +29,7 @@ mod produce_ffi;
 
 pub use config::Connection;
 pub use error::{BrokerError, ConfigError, ProduceError, SourceError, TransactionError};
-pub use facts::{Broker, PartitionFacts, TopicFacts};
+pub use facts::{ANSWER_TIMEOUT, Broker, PartitionFacts, TopicFacts};
 pub use mock::MockKafka;
 pub use positions::{Problem, StoredPosition, compare_positions};
 pub use producer::{Delivery, Message, Producer};

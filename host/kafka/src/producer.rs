@@ -177,9 +177,9 @@ impl Reports {
         self.base.redact(text)
     }
 
-    /// See [`Context::awaits_token`].
-    pub(crate) fn awaits_token(&self) -> bool {
-        self.base.awaits_token()
+    /// See [`Context::await_token`].
+    pub(crate) fn await_token(&self, limit: Duration, serve_events: impl Fn()) {
+        self.base.await_token(limit, serve_events);
     }
 }
 

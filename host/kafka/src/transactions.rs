@@ -51,10 +51,9 @@ impl Transactions {
         let client: BaseProducer<Reports> =
             connection.for_transactions(id).create_with_context(reports).map_err(refused)?;
         let own = Self { client, id: id.to_owned(), timeout };
-        let began = Instant::now();
-        while own.client.context().awaits_token() && began.elapsed() < timeout {
+        own.client.context().await_token(timeout, || {
             own.client.poll(Duration::from_millis(10));
-        }
+        });
         own.client.init_transactions(timeout).map_err(|error| own.error("beginning to write", &error))?;
         Ok(own)
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use chrono::{DateTime, NaiveTime, Utc};
 use clap::Args;
-use speed_layer_kafka::{Broker, BrokerError, Connection, Producer};
+use speed_layer_kafka::{ANSWER_TIMEOUT, Broker, BrokerError, Connection, Producer};
 use tracing::info;
 
 use crate::config::properties_of;
@@ -18,7 +18,6 @@ use crate::produce::{Message, Messages};
 
 /// How long the broker may take to acknowledge what is still open at the end.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
-const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
@@ -83,7 +82,7 @@ pub fn run(args: &ProduceArgs) -> anyhow::Result<()> {
 /// Says at once when nobody answers or lets us in. A missing topic is the broker's to make or
 /// to refuse.
 fn check_broker(connection: &Connection, topic: &str) -> anyhow::Result<()> {
-    match Broker::new(connection, BROKER_TIMEOUT)?.topic_facts(topic) {
+    match Broker::new(connection, ANSWER_TIMEOUT)?.topic_facts(topic) {
         Ok(_) | Err(BrokerError::TopicMissing { .. }) => Ok(()),
         Err(error) => Err(error.into()),
     }

@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use speed_layer_core::commit::{JobName, MovedOutput, OffsetMark, PartitionProgress, pending_outbox};
 use speed_layer_core::settings::Difference;
 use speed_layer_kafka::source::SourceOptions;
-use speed_layer_kafka::{Assignment, Broker, Connection, Feed, Source, TopicFacts};
+use speed_layer_kafka::{ANSWER_TIMEOUT, Assignment, Broker, Connection, Feed, Source, TopicFacts};
 use speed_layer_plugin::{Compiler, Limits, Runtime, RuntimeOptions};
 use speed_layer_store::fail_point;
 use speed_layer_store::layer::FileLayer;
@@ -42,9 +42,6 @@ use crate::letters::KafkaOutbox;
 use crate::plan::{AggregatePlan, Plan};
 use crate::stages::{Chain, EpochContext};
 use crate::trust;
-
-/// How long a broker is given to answer.
-const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A job that is ready to run, over feeds of the kind `F` and files of the layer `L`.
 pub struct Opened<'a, F, L: FileLayer = DiskLayer> {
@@ -80,7 +77,7 @@ impl<'a, L: FileLayer> Opened<'a, Feed, L> {
     pub fn open(spec: &'a JobSpec, store: PosixStore<L>, stop: &StopHandle) -> anyhow::Result<Self> {
         let planned = Planned::of(spec, store)?;
         let connection = Connection::new(&spec.source.brokers, spec.source.properties.clone())?;
-        let broker = Broker::new(&connection, BROKER_TIMEOUT)?;
+        let broker = Broker::new(&connection, ANSWER_TIMEOUT)?;
         let patience = Duration::from_millis(spec.source.wait_for_topic_ms);
         let facts = broker.wait_for_topic(&spec.source.topic, patience, &|| !stop.is_asked())?;
         let found = Found { connection, broker, facts };

@@ -1,16 +1,16 @@
 //! Which records were already written again: a compacted topic of one partition, written
 //! in the transactions that write the records, so that the two always agree.
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use hashbrown::HashSet;
 use serde_json::json;
 use speed_layer_core::records::Records;
-use speed_layer_kafka::{Broker, BrokerError, TopicFacts};
+use speed_layer_kafka::{Broker, PartitionFacts};
 use speed_layer_store::kept_letters::KeptLetter;
 
 use super::choose::RecordId;
-use crate::config::{JobSpec, SourceSpec};
-use crate::job::replay::{KafkaTopic, Stretch, read};
+use super::one_log;
+use crate::config::JobSpec;
 
 /// The ledger's topic of a job.
 pub fn topic_of(job: &str) -> String {
@@ -40,20 +40,16 @@ pub fn make_ready(broker: &Broker, job: &str) -> anyhow::Result<()> {
              one partition and cleanup.policy=compact"
         )
     })?;
-    check(&facts)
+    check(&topic, one_log::only_partition(&facts)?)
 }
 
 /// What was lost of a ledger would be written a second time.
-fn check(facts: &TopicFacts) -> anyhow::Result<()> {
-    let topic = &facts.topic;
-    let [only] = facts.partitions.as_slice() else {
-        bail!("the ledger {topic} has {} partitions and must have one: make it anew", facts.partitions.len());
-    };
+fn check(topic: &str, log: PartitionFacts) -> anyhow::Result<()> {
     ensure!(
-        only.log_start == 0,
+        log.log_start == 0,
         "the ledger {topic} begins at offset {}: what was replayed before is not known any more, and would be replayed \
          again. Set cleanup.policy=compact on it; to replay all the same, delete it",
-        only.log_start
+        log.log_start
     );
     Ok(())
 }
@@ -63,17 +59,10 @@ fn check(facts: &TopicFacts) -> anyhow::Result<()> {
 /// # Errors
 /// It cannot be read to its end.
 pub fn replayed(broker: &Broker, spec: &JobSpec) -> anyhow::Result<HashSet<RecordId>> {
-    let topic = topic_of(&spec.name);
-    let facts = match broker.topic_facts(&topic) {
-        Err(BrokerError::TopicMissing { .. }) => return Ok(HashSet::new()),
-        facts => facts?,
-    };
-    check(&facts)?;
-    let ends = facts.partitions.iter().map(|of| (of.partition, of.log_start..of.last_stable));
-    let stretch = Stretch::new(&topic, ends);
-    let source = SourceSpec { topic, ..spec.source.clone() };
-    let mut found = HashSet::new();
-    read(&KafkaTopic::of(&source, &spec.name, false)?, &stretch, &mut |records| {
+    let (topic, mut found) = (topic_of(&spec.name), HashSet::new());
+    let Some(log) = one_log::find(broker, &topic)? else { return Ok(found) };
+    check(&topic, log)?;
+    one_log::read_whole(&spec.source, &spec.name, (&topic, log), &mut |records| {
         found.extend(ids(records, &spec.source.topic));
         Ok(())
     })
@@ -95,7 +84,6 @@ fn id_of(name: &str, topic: &str) -> Option<RecordId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use speed_layer_kafka::PartitionFacts;
 
     #[test]
     fn a_records_name_reads_back() {
@@ -113,21 +101,15 @@ mod tests {
 
     #[test]
     fn a_ledger_that_does_not_tell_all_is_refused() {
-        let partition = |log_start| PartitionFacts {
-            partition: 0,
-            log_start,
-            last_stable: 9,
-            high_watermark: 9,
-            leader_epoch: None,
+        let told = |log_start| {
+            let (last_stable, high_watermark, leader_epoch) = (9, 9, None);
+            check(
+                "daily.replays",
+                PartitionFacts { partition: 0, log_start, last_stable, high_watermark, leader_epoch },
+            )
         };
-        let told = |starts: &[i64]| {
-            let partitions = starts.iter().map(|start| partition(*start)).collect();
-            check(&TopicFacts { topic: "daily.replays".into(), id: None, partitions })
-        };
-        assert!(told(&[0]).is_ok());
-        for (starts, expected) in [(&[0, 0][..], "2 partitions"), (&[4], "begins at offset 4")] {
-            let refused = told(starts).unwrap_err().to_string();
-            assert!(refused.contains(expected) && refused.contains("daily.replays"), "{refused}");
-        }
+        assert!(told(0).is_ok());
+        let refused = told(4).unwrap_err().to_string();
+        assert!(refused.contains("begins at offset 4") && refused.contains("daily.replays"), "{refused}");
     }
 }

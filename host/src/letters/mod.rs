@@ -12,6 +12,7 @@ mod filter;
 mod headers;
 mod kept;
 mod ledger;
+mod one_log;
 mod outbox;
 mod replay;
 mod shown;

@@ -3,16 +3,15 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use speed_layer_core::commit::Marker;
-use speed_layer_kafka::{Broker, BrokerError, Connection, Outgoing, Transactions};
+use speed_layer_kafka::{ANSWER_TIMEOUT, Broker, Connection, Outgoing, Transactions};
 use speed_layer_store::{Outbox, OutboxError, Parcel};
 
 use super::headers::headers_of;
+use super::one_log;
 use crate::config::{JobSpec, SourceSpec};
-use crate::job::replay::{KafkaTopic, Stretch, read};
 
-const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Of each call; the brokers give up a transaction sooner (`transaction.timeout.ms`).
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(90);
 
@@ -33,7 +32,7 @@ impl KafkaOutbox {
     /// One is not there, or no broker answers.
     pub fn of(spec: &JobSpec) -> anyhow::Result<Self> {
         let connection = Connection::new(&spec.source.brokers, spec.source.properties.clone())?;
-        let broker = Broker::new(&connection, BROKER_TIMEOUT)?;
+        let broker = Broker::new(&connection, ANSWER_TIMEOUT)?;
         for topic in [&spec.sides.dead_letters, &spec.sides.late].into_iter().flatten() {
             broker.topic_facts(topic)?;
         }
@@ -45,19 +44,9 @@ impl KafkaOutbox {
         let id = format!("speed-layer-{}", self.job);
         self.writer = Some(Transactions::take_over(&self.connection, &id, TRANSACTION_TIMEOUT)?);
         let topic = &self.markers.topic;
-        let facts = match self.broker.topic_facts(topic) {
-            Err(BrokerError::TopicMissing { .. }) => return Ok(None),
-            facts => facts?,
-        };
-        let partitions = facts.partitions.len();
-        ensure!(
-            partitions == 1,
-            "the topic {topic} has {partitions} partitions and must have one: make it anew"
-        );
-        let ends = facts.partitions.iter().map(|of| (of.partition, of.log_start..of.last_stable));
-        let stretch = Stretch::new(topic, ends);
+        let Some(log) = one_log::find(&self.broker, topic)? else { return Ok(None) };
         let mut last = None;
-        read(&KafkaTopic::of(&self.markers, &self.job, false)?, &stretch, &mut |records| {
+        one_log::read_whole(&self.markers, &self.job, (topic, log), &mut |records| {
             let is_ours = |row: &usize| records.keys.get(*row) == Some(self.job.as_bytes());
             if let Some(row) = (0..records.len()).rev().find(is_ours) {
                 last = records.values.get(row).map(<[u8]>::to_vec);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use hashbrown::HashSet;
 use serde_json::{Value, json};
-use speed_layer_kafka::{Broker, Connection, Outgoing, Transactions};
+use speed_layer_kafka::{ANSWER_TIMEOUT, Broker, Connection, Outgoing, Transactions};
 use speed_layer_store::kept_letters::KeptLetter;
 use tracing::info;
 
@@ -23,7 +23,6 @@ use crate::job::now_ms;
 /// Says of a record which one it was made of.
 pub const REPLAY_OF: &str = "speed-layer.replay-of";
 
-const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Taking the name over waits for a transaction of a process that was killed.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(90);
 /// Keys and values of one transaction at most; a larger record is one of its own.
@@ -72,7 +71,7 @@ pub struct Report {
 pub fn replay(asked: &Asked<'_>) -> anyhow::Result<Report> {
     let spec = asked.spec;
     let connection = Connection::new(&spec.source.brokers, spec.source.properties.clone())?;
-    let broker = Broker::new(&connection, BROKER_TIMEOUT)?;
+    let broker = Broker::new(&connection, ANSWER_TIMEOUT)?;
     let topic = broker.topic_facts(&spec.source.topic)?;
     let mut writer = if asked.dry_run { None } else { Some(take_over(spec, &connection, &broker)?) };
     // Not before the name is taken: who had it before may have written until then.

@@ -5,14 +5,15 @@ use std::time::{Duration, Instant};
 
 use speed_layer_core::records::Records;
 use speed_layer_kafka::source::SourceOptions;
-use speed_layer_kafka::{Assignment, Broker, Connection, Feed, PollLimits, Position, Source, TopicFacts};
+use speed_layer_kafka::{
+    ANSWER_TIMEOUT, Assignment, Broker, Connection, Feed, PollLimits, Position, Source, TopicFacts,
+};
 
 use super::stretch::{ReplayError, Stretch};
 use crate::config::SourceSpec;
 use crate::job::feed::RecordFeed;
 
 const LIMITS: PollLimits = PollLimits { rows_max: 8_192, bytes_max: 8 << 20, timeout_ms: 100 };
-const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A stretch that gives nothing for so long is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -48,7 +49,7 @@ impl<'a> KafkaTopic<'a> {
     /// Properties that do not make a client.
     pub fn of(source: &'a SourceSpec, job: &'a str, wants_headers: bool) -> anyhow::Result<Self> {
         let connection = Connection::new(&source.brokers, source.properties.clone())?;
-        let broker = Broker::new(&connection, BROKER_TIMEOUT)?;
+        let broker = Broker::new(&connection, ANSWER_TIMEOUT)?;
         Ok(Self { connection, broker, job, topic: &source.topic, wants_headers })
     }
 
