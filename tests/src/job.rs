@@ -24,6 +24,21 @@ use crate::{parquet_table, places};
 /// No run in these tests takes longer, on a machine that is busy with others.
 pub const LIMIT: Duration = Duration::from_secs(180);
 
+/// The least that a pipeline file says: what [`Job::new`] does, without the transform. Lines may follow: those of its
+/// aggregate first, then further tables.
+pub const DAILY: &str = r#"
+checkpoint = "{folder}/checkpoint"
+[source.kafka]
+brokers = "{brokers}"
+topic = "{topic}"
+[parse]
+plugin = "{plugins}/ticker_json.wasm"
+[[aggregate]]
+name = "daily"
+plugin = "{plugins}/ohlcv.wasm"
+sink = [{ type = "parquet", path = "{folder}/output/daily" }]
+"#;
+
 /// A job's command line and its folder, which is removed with it.
 pub struct Job {
     folder: TempDir,

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use speed_layer_tests::host::{self, Finished, Running};
-use speed_layer_tests::job::Job;
+use speed_layer_tests::job::{DAILY, Job};
 use speed_layer_tests::kafka::Broker;
 use speed_layer_tests::reference::{closed, ohlcv, watermark_ms};
 use speed_layer_tests::table::assert_equal;
@@ -25,20 +25,6 @@ const SHORT: [&str; 6] = [
 ];
 /// Longer than `idle_timeout` below as well: silence of brokers that are away is no idleness.
 const AWAY: Duration = Duration::from_secs(20);
-const STEADY: &str = r#"
-checkpoint = "{folder}/checkpoint"
-[source.kafka]
-brokers = "{brokers}"
-topic = "{topic}"
-[time]
-idle_timeout = "15s"
-[parse]
-plugin = "{plugins}/ticker_json.wasm"
-[[aggregate]]
-name = "daily"
-plugin = "{plugins}/ohlcv.wasm"
-sink = [{ type = "parquet", path = "{folder}/output/daily" }]
-"#;
 
 fn impatient(job: Job) -> Job {
     SHORT.iter().fold(job, |job, property| job.and("--kafka", property))
@@ -84,7 +70,8 @@ fn brokers_away_for_longer_than_every_timeout_are_waited_for_by_all_that_runs() 
         broker.topic_of(topic, 2, first);
     }
     broker.create_topic("away-produced", 2, &[]).expect("a new name");
-    let steady = Job::new(&broker, "away-steady").pipeline(STEADY).set("--trigger", "50ms");
+    let text = format!("{DAILY}[time]\nidle_timeout = \"15s\"\n");
+    let steady = Job::new(&broker, "away-steady").pipeline(&text).set("--trigger", "50ms");
     let steady = impatient(steady);
     // One batch of the producer's at a time: it is not to have fetched all when they go.
     let slow = impatient(Job::new(&broker, "away-bounded").set("--max-records-per-trigger", 50))

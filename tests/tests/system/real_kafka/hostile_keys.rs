@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use speed_layer_tests::host::{self, Running};
-use speed_layer_tests::job::{Job, LIMIT};
+use speed_layer_tests::job::{DAILY, Job, LIMIT};
 use speed_layer_tests::kafka;
 use speed_layer_tests::parquet_table::files;
 use speed_layer_tests::python;
@@ -213,22 +213,6 @@ fn many_keys_in_one_commit_need_few_open_files() {
     assert_eq!(job.table().len() as u64, MANY);
 }
 
-const KEEPING: &str = r#"
-name = "crypto"
-checkpoint = "{folder}/checkpoint"
-trigger = "available-now"
-[source.kafka]
-brokers = "{brokers}"
-topic = "{topic}"
-[parse]
-plugin = "{plugins}/ticker_json.wasm"
-[[aggregate]]
-name = "daily"
-plugin = "{plugins}/ohlcv.wasm"
-keep_key_column = true
-sink = [{ type = "parquet", path = "{folder}/output/daily" }]
-"#;
-
 /// `host WORDS FILE MORE --format json`.
 fn ask(words: &[&str], file: &Path, more: &[&str]) -> Value {
     let file = file.display().to_string();
@@ -244,7 +228,7 @@ fn files_that_hold_their_keys_take_every_key_and_are_made_again_with_them() {
     let unpathable = ["".into(), "__HIVE_DEFAULT_PARTITION__".into(), "x".repeat(300), "__HASH__x".into()];
     keys.extend(unpathable.iter().cloned());
     topic_of("kept-keys", &keys, true);
-    let job = Job::new(kafka::shared(), "kept-keys").pipeline(KEEPING);
+    let job = Job::new(kafka::shared(), "kept-keys").pipeline(&format!("{DAILY}keep_key_column = true\n"));
     let summary = job.summary();
     assert_eq!(summary["rows_aggregated"], keys.len() + 2, "{summary}");
     check_readers(KEPT, &job, &keys, true);

@@ -2,7 +2,7 @@
 //! disk. Memory stays within what is configured, what does not fit is refused by name, and no record is lost.
 
 use speed_layer_tests::host::Running;
-use speed_layer_tests::job::Job;
+use speed_layer_tests::job::{DAILY, Job};
 use speed_layer_tests::kafka;
 use speed_layer_tests::reference::{closed, ohlcv, watermark_ms};
 use speed_layer_tests::strace::{self, Mishap};
@@ -18,24 +18,8 @@ const NOON_MS: i64 = 1_763_640_000_000;
 /// What the program takes beside the open groups, MiB: itself, its plugins, batches, Kafka's queues.
 const BESIDE_MB: u64 = 250;
 
-const PIPELINE: &str = r#"
-name = "daily"
-checkpoint = "{folder}/checkpoint"
-trigger = "available-now"
-[source.kafka]
-brokers = "{brokers}"
-topic = "{topic}"
-[parse]
-plugin = "{plugins}/ticker_json.wasm"
-[[aggregate]]
-name = "daily"
-plugin = "{plugins}/ohlcv.wasm"
-sink = [{ type = "parquet", path = "{folder}/output/daily" }]
-[limits]
-"#;
-
 fn job(topic: &str, limits: &str) -> Job {
-    Job::new(kafka::shared(), topic).pipeline(&format!("{PIPELINE}{limits}\n")).without("--trigger")
+    Job::new(kafka::shared(), topic).pipeline(&format!("{DAILY}[limits]\n{limits}\n"))
 }
 
 fn record(partition: i32, symbol: &str, padding: usize) -> Record {
@@ -121,12 +105,12 @@ fn a_burst_before_a_slow_plugin_waits_in_kafka() {
     let records = plan.records(2, Spread::InTurn);
     let (steady, burst) = records.split_at(20_000);
     broker.topic_of(topic, 2, steady);
-    let slow = PIPELINE.replace("available-now", "200ms").replace(
+    let slow = DAILY.replace(
         "{plugins}/ohlcv.wasm\"",
         "{plugins}/../test-plugins/sketch.wasm\"\nconfig = { registers = 65536 }",
     );
-    let job =
-        Job::new(broker, topic).pipeline(&format!("{slow}memory_max = 134217728\n")).without("--trigger");
+    let job = Job::new(broker, topic).pipeline(&format!("{slow}[limits]\nmemory_max = 134217728\n"));
+    let job = job.set("--trigger", "200ms");
     let mut running = job.start().expect("it starts");
     running.wait_for("committed", LIMIT).expect("it takes in what is there");
     broker.append(topic, burst);

@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use speed_layer_tests::job::Job;
+use speed_layer_tests::job::{DAILY, Job};
 use speed_layer_tests::kafka;
 use speed_layer_tests::places::plugin;
 use speed_layer_tests::ticks::{Plan, Spread};
@@ -136,28 +136,15 @@ fn a_command_line_that_makes_no_sense() {
     check(&job().set("--kafka", "sasl.password=${NOT_SET_HERE}"), 2, &["NOT_SET_HERE", "export"]);
 }
 
-const PIPELINE: &str = r#"
-checkpoint = "{folder}/checkpoint"
-[source.kafka]
-brokers = "{brokers}"
-topic = "{topic}"
-[parse]
-plugin = "{plugins}/ticker_json.wasm"
-[[aggregate]]
-name = "daily"
-plugin = "{plugins}/ohlcv.wasm"
-sink = [{ type = "parquet", path = "{folder}/output/daily" }]
-"#;
-
 #[test]
 fn a_pipeline_file_with_a_mistake() {
-    let with = |line: &str| job().pipeline(&format!("{PIPELINE}{line}\n"));
+    let with = |line: &str| job().pipeline(&format!("{DAILY}{line}\n"));
     check(&with("windw = \"1d\""), 2, &["windw", "`window`", "pipeline.toml line 12"]);
     check(&with("mode = \"upsert\""), 2, &["upsert", "append"]);
     check(&with("[time]\nidle_timout = \"1s\""), 2, &["idle_timout", "`idle_timeout`"]);
     check(&with("window = 1"), 2, &["pipeline.toml line 12"]);
     check(&with("[source.kafka.properties]\n\"group.id\" = \"mine\""), 2, &["group.id"]);
-    let twice = PIPELINE.split_once("[[aggregate]]").map_or("", |(_, aggregate)| aggregate);
+    let twice = DAILY.split_once("[[aggregate]]").map_or("", |(_, aggregate)| aggregate);
     check(&with(&format!("[[aggregate]]{twice}")), 2, &["daily", "give each its own"]);
     check(&job().set("", "/no/such/pipeline.toml"), 2, &["/no/such/pipeline.toml"]);
 }
@@ -211,9 +198,9 @@ fn a_checkpoint_that_was_made_with_other_settings() {
 
 #[test]
 fn an_aggregate_of_the_checkpoint_that_is_gone() {
-    let second = PIPELINE.split_once("[[aggregate]]").map_or("", |(_, text)| text).replace("daily", "second");
-    let job = job().pipeline(&format!("{PIPELINE}[[aggregate]]{second}")).set("--trigger", "available-now");
+    let second = DAILY.split_once("[[aggregate]]").map_or("", |(_, text)| text).replace("daily", "second");
+    let job = job().pipeline(&format!("{DAILY}[[aggregate]]{second}")).set("--trigger", "available-now");
     job.summary();
-    let job = job.without("").pipeline(PIPELINE);
+    let job = job.without("").pipeline(DAILY);
     check(&job, 1, &["aggregate \"second\"", "put it back"]);
 }

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use speed_layer_tests::job::Job;
+use speed_layer_tests::job::{DAILY, Job};
 use speed_layer_tests::kafka;
 use speed_layer_tests::reference::{closed, ohlcv, watermark_ms};
 use speed_layer_tests::table::assert_equal;
@@ -106,22 +106,6 @@ fn a_topic_of_aborted_transactions_alone_is_read_to_its_end() {
     assert_eq!((&summary["records_in"], &summary["windows_out"]), (&0.into(), &0.into()));
 }
 
-const SKEW_OF_A_SECOND: &str = r#"
-checkpoint = "{folder}/checkpoint"
-trigger = "available-now"
-[source.kafka]
-brokers = "{brokers}"
-topic = "{topic}"
-[time]
-max_future_skew = "1s"
-[parse]
-plugin = "{plugins}/ticker_json.wasm"
-[[aggregate]]
-name = "daily"
-plugin = "{plugins}/ohlcv.wasm"
-sink = [{ type = "parquet", path = "{folder}/output/daily" }]
-"#;
-
 /// A tick three seconds ahead, read when that time has come: only the broker's timestamp still tells.
 #[test]
 fn with_log_append_time_the_future_begins_at_the_records_own_timestamp() {
@@ -140,7 +124,7 @@ fn with_log_append_time_the_future_begins_at_the_records_own_timestamp() {
     assert!(now_ms() < ahead_ms - 1_000, "the broker was too slow for this test");
     thread::sleep(Duration::from_millis((ahead_ms - now_ms()).unsigned_abs()));
     for (topic, _, (dead, aggregated)) in topics {
-        let job = Job::new(broker, topic).pipeline(SKEW_OF_A_SECOND);
+        let job = Job::new(broker, topic).pipeline(&format!("{DAILY}[time]\nmax_future_skew = \"1s\"\n"));
         let summary = job.summary();
         let found = (&summary["records_dead_lettered"], &summary["rows_aggregated"]);
         assert_eq!(found, (&dead.into(), &aggregated.into()), "{topic}: {summary}");
