@@ -95,6 +95,13 @@ pub enum SourceError {
          ({reason}); raise receive.message.max.bytes and fetch.max.bytes"
     )]
     TooLarge { topic: String, partition: i32, offset: i64, reason: String },
+    /// librdkafka drops the whole answer and does not say which partition's it was.
+    #[error(
+        "an answer of the brokers with records of the topic {topic} is larger than this client takes ({reason}): a \
+         message at or after the job's next offsets is that large. Nothing of it was read; raise \
+         receive.message.max.bytes with --kafka or in [source.kafka] properties, or delete the message"
+    )]
+    AnswerTooLarge { topic: String, reason: String },
     #[error("reading the topic {topic} failed for good ({reason}); start again")]
     Client { topic: String, reason: String },
     #[error(transparent)]
@@ -192,6 +199,9 @@ pub(crate) fn fatal_for_source(code: RDKafkaErrorCode, place: &Place, reason: St
         }
         Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition | Code::InvalidTopic => {
             Some(SourceError::TopicGone { topic, partition, reason })
+        }
+        Code::BadMessage if reason.contains("increase receive.message.max.bytes") => {
+            Some(SourceError::AnswerTooLarge { topic, reason })
         }
         Code::BadMessage | Code::BadCompression | Code::InvalidMessage => {
             Some(SourceError::Corrupt { topic, partition, offset, reason })

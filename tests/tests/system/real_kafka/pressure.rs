@@ -97,6 +97,25 @@ fn messages_of_twenty_megabytes_pass_or_are_dead_letters_where_the_plugin_has_no
     }
 }
 
+#[test]
+fn a_message_larger_than_may_be_received_is_named_with_its_topic_and_what_to_raise() {
+    let (broker, topic) = (kafka::shared(), "pressure-too-large");
+    broker.create_topic(topic, 1, &[("max.message.bytes", "50000000")]).expect("a new name");
+    let sizes = [0, 0, 5_000_000, 0];
+    for bytes in sizes {
+        broker.produce(topic, "none", [record(0, "A", bytes)]).expect("acknowledged");
+    }
+    let small = ["receive.message.max.bytes=2000000", "fetch.max.bytes=1000000"];
+    let job = small.iter().fold(Job::new(broker, topic), |job, property| job.and("--kafka", property));
+    let refused = job.run().expect("it ends");
+    assert_eq!(refused.status.code(), Some(1), "{}", refused.told());
+    for said in [topic, "larger than this client takes", "5000", "raise receive.message.max.bytes"] {
+        assert!(refused.stderr.contains(said), "no {said:?} in {}", refused.told());
+    }
+    let large = job.and("--kafka", "receive.message.max.bytes=20000000");
+    assert_eq!(large.summary()["rows_aggregated"], sizes.len());
+}
+
 /// States of 64 KiB and a plugin that turns each of them over cost a hundred times what a price does.
 #[test]
 fn a_burst_before_a_slow_plugin_waits_in_kafka() {
