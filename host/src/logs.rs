@@ -1,7 +1,9 @@
 //! Where logs go: stderr, for people or as JSON lines; stdout is for results.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging for the process.
@@ -10,13 +12,40 @@ use tracing_subscriber::EnvFilter;
 /// When `filter` is no filter.
 pub fn start(filter: &str, json: bool) -> Result<(), tracing_subscriber::filter::ParseError> {
     let builder =
-        tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(filter)?).with_writer(std::io::stderr);
+        tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(filter)?).with_writer(|| Lines);
     if json {
         builder.json().init();
     } else {
         builder.with_ansi(wants_colour()).with_target(false).init();
     }
     Ok(())
+}
+
+/// A line at the end of the terminal that the log's lines stay above.
+static STATUS: OnceLock<ProgressBar> = OnceLock::new();
+
+/// Gives the terminal's last line; there is one for the process.
+pub fn share_terminal(style: ProgressStyle) -> ProgressBar {
+    let line = || ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style);
+    STATUS.get_or_init(line).clone()
+}
+
+/// The log's lines on stderr.
+struct Lines;
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let write = || io::stderr().write_all(line);
+        match STATUS.get() {
+            Some(status) => status.suspend(write)?,
+            None => write()?,
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }
 
 fn wants_colour() -> bool {

@@ -12,6 +12,7 @@ pub mod choice;
 pub mod clock;
 pub mod commit;
 pub mod drift;
+pub mod event_span;
 pub mod gate;
 pub mod group;
 mod hash;

@@ -97,7 +97,7 @@ pub fn main() -> ExitCode {
         eprintln!("error: --log {}: {problem}", cli.log);
         return ExitCode::from(2);
     }
-    match cli.command.run() {
+    match cli.command.run(cli.log_format) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -112,9 +112,9 @@ fn is_usage(error: &anyhow::Error) -> bool {
 }
 
 impl Command {
-    fn run(self) -> anyhow::Result<()> {
+    fn run(self, log_format: LogFormat) -> anyhow::Result<()> {
         match self {
-            Self::Run(args) => run::run(*args),
+            Self::Run(args) => run::run(*args, log_format == LogFormat::Human),
             Self::Produce(args) => produce::run(&args),
             Self::Checkpoint(command) => checkpoint::run(command),
             Self::File(command) => file::run(command),

@@ -11,6 +11,7 @@ use tracing::info;
 
 use crate::config::{self, JobSpec, RunFlags};
 use crate::job::{self, StopHandle};
+use crate::progress::{self, Shown};
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -23,6 +24,9 @@ pub struct RunArgs {
     /// For development: swap a plugin in whenever its file is saved; a broken one leaves the old one running
     #[arg(long, help_heading = "Stages")]
     watch: bool,
+    /// How the progress is shown
+    #[arg(long, value_enum, default_value = "auto", value_name = "KIND", help_heading = "Progress")]
+    progress: progress::Kind,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -33,19 +37,24 @@ const EXAMPLES: &str = "Examples:
       --output streaming_output/daily --checkpoint checkpoint
   host run pipeline.toml --take-over
   host run pipeline.toml --watch
+  host run pipeline.toml --progress json
   host run ... --kafka security.protocol=SASL_SSL --kafka 'sasl.password=${KAFKA_PASSWORD}'
 
 The last line on stdout is a JSON summary. A signal (SIGINT, SIGTERM) ends the job after one
 more commit, with exit code 0; a second one ends it at once, which loses nothing either.";
 
-pub fn run(args: RunArgs) -> anyhow::Result<()> {
+/// `logs_for_people`: not as JSON.
+pub fn run(args: RunArgs, logs_for_people: bool) -> anyhow::Result<()> {
     let spec = JobSpec { watch: args.watch, compile_apart: true, ..config::load(args.flags)? };
     let stop = StopHandle::default();
     stop_on_signals(stop.clone())?;
     if args.take_over {
         job::take_over(&spec)?;
     }
-    let summary = job::run(&spec, &stop, &mut |_| {})?;
+    let shown = Shown::start(args.progress, logs_for_people, &spec, &stop)?;
+    let outcome = job::run(&spec, &stop, &mut |progress| shown.show(&spec, progress));
+    drop(shown);
+    let summary = outcome?;
     writeln!(std::io::stdout(), "{}", summary.to_json()).context("the summary cannot be written to stdout")
 }
 

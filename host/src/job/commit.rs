@@ -15,6 +15,7 @@ use speed_layer_core::commit::{
     AggregateProgress, Codec, Epoch, Gap, Kind, MovedOutput, OutputId, PluginUse, Progress, PublishEntry,
     StageUse, kind_of,
 };
+use speed_layer_core::event_span::EventSpan;
 use speed_layer_core::group::GroupTable;
 use speed_layer_store::fail_point;
 use speed_layer_store::footer::{OffsetRange, Recipe};
@@ -24,6 +25,7 @@ use speed_layer_store::{CommitStore, Committer, Footer, PendingCommit, States};
 use super::memory::HoldsGroups;
 use super::open_windows::{Closed, OpenWindows};
 use super::partitions::Partitions;
+use super::progress::Standing;
 use super::recipe::recipe;
 use super::snapshots::Snapshots;
 use super::swap::OpenState;
@@ -68,6 +70,9 @@ pub trait EpochCommit: OpenState + HoldsGroups {
         partitions: &Partitions,
     ) -> anyhow::Result<Done>;
 
+    /// What each aggregate has open.
+    fn standings(&self, clocks: &[AggregateClock]) -> Vec<Standing>;
+
     /// Until when each aggregate has windows open, milliseconds since 1970 UTC.
     fn open_until_ms(&self) -> Vec<Option<i64>>;
 
@@ -97,6 +102,7 @@ pub trait EpochCommit: OpenState + HoldsGroups {
 pub struct Folded {
     pub began: Instant,
     account: Account,
+    event_times: EventSpan,
     sides: Sides,
     pub closed: Vec<Closed>,
     /// The workers' partial states, one list a worker.
@@ -104,9 +110,11 @@ pub struct Folded {
 }
 
 /// What a commit did.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Done {
-    pub records: u64,
+    pub generation: u64,
+    pub account: Account,
+    pub event_times: EventSpan,
     pub windows: u64,
     pub files: usize,
     /// Since the process started.
@@ -148,6 +156,20 @@ pub struct AggregateCommit {
     pub moved: Option<MovedOutput>,
 }
 
+impl AggregateCommit {
+    fn standing(&self, clock: &AggregateClock) -> Standing {
+        let groups = self.open.groups();
+        Standing {
+            name: self.spec.name.clone(),
+            delay_ms: self.spec.watermark_ms,
+            closed_through_ms: clock.closed_through_ms,
+            open_windows: groups.window_starts().count() as u64,
+            open_groups: groups.len() as u64,
+            state_bytes: groups.bytes() as u64,
+        }
+    }
+}
+
 impl<S: CommitStore<Chain: Send + 'static>> EpochCommit for Commits<S> {
     fn has_news(&self) -> bool {
         self.committer.epoch() <= Epoch::default().next() || self.gaps.len() > self.gaps_committed
@@ -165,10 +187,11 @@ impl<S: CommitStore<Chain: Send + 'static>> EpochCommit for Commits<S> {
     ) -> anyhow::Result<Folded> {
         let began = Instant::now();
         let mut account = Account::new(self.aggregates.iter().map(|aggregate| aggregate.spec.name.as_str()));
-        let mut sides = Sides::default();
+        let (mut sides, mut event_times) = (Sides::default(), EventSpan::default());
         let mut changed = Vec::new();
         for partial in partials {
             account.add(&partial.account);
+            event_times.add(&partial.event_times);
             sides.append(partial.sides);
             for (index, groups) in partial.groups.iter().enumerate() {
                 self.aggregates[index].open.absorb(&epoch.for_aggregate(index), groups)?;
@@ -184,7 +207,7 @@ impl<S: CommitStore<Chain: Send + 'static>> EpochCommit for Commits<S> {
             self.aggregates[index].open.close(&epoch.for_aggregate(index), clock.closed_through_ms)
         };
         let closed = clocks.iter().enumerate().map(close).collect::<anyhow::Result<_>>()?;
-        Ok(Folded { began, account, sides, closed, changed })
+        Ok(Folded { began, account, event_times, sides, closed, changed })
     }
 
     fn seal(
@@ -195,7 +218,7 @@ impl<S: CommitStore<Chain: Send + 'static>> EpochCommit for Commits<S> {
         partitions: &Partitions,
     ) -> anyhow::Result<Done> {
         self.snapshots.settle(&mut self.committer, false)?;
-        let Folded { mut account, sides, closed, changed, .. } = folded;
+        let Folded { mut account, event_times, sides, closed, changed, .. } = folded;
         let mut staged = Staged::default();
         let windows = closed.iter().map(Closed::rows).sum();
         let mut notes = DeadLetters::default();
@@ -218,12 +241,18 @@ impl<S: CommitStore<Chain: Send + 'static>> EpochCommit for Commits<S> {
         self.windows_out += windows;
         self.commits += 1;
         Ok(Done {
-            records: account.records_in,
+            generation: self.committer.generation().0,
+            account,
+            event_times,
             windows,
             files: committed.files,
             total_records: self.account.records_in,
             total_windows: self.windows_out,
         })
+    }
+
+    fn standings(&self, clocks: &[AggregateClock]) -> Vec<Standing> {
+        self.aggregates.iter().zip(clocks).map(|(of, clock)| of.standing(clock)).collect()
     }
 
     fn open_until_ms(&self) -> Vec<Option<i64>> {

@@ -1,7 +1,7 @@
-//! The strings by which a running job is held from outside: a request to stop, and
-//! somebody who is told of each commit.
+//! The string by which a running job is held from outside: a request to stop, and how far it
+//! is between two commits.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crossbeam_channel::Sender;
@@ -16,6 +16,16 @@ pub struct StopHandle {
 struct StopState {
     asked: AtomicBool,
     wake: OnceLock<Sender<super::Event>>,
+    live: Arc<Live>,
+}
+
+/// How far a job is, committed or not.
+#[derive(Debug, Default)]
+pub struct Live {
+    /// Records that this process has taken in.
+    pub taken_in: AtomicU64,
+    /// Offsets that a bounded run has to read.
+    pub to_read: OnceLock<u64>,
 }
 
 impl StopHandle {
@@ -32,20 +42,27 @@ impl StopHandle {
         self.state.asked.load(Ordering::SeqCst)
     }
 
+    /// Records that this process has taken in, committed or not.
+    pub fn taken_in(&self) -> u64 {
+        self.state.live.taken_in.load(Ordering::Relaxed)
+    }
+
+    /// How many offsets a bounded run has to read; `None` before it begins, and of one without an end.
+    pub fn to_read(&self) -> Option<u64> {
+        self.state.live.to_read.get().copied()
+    }
+
+    /// The counters of a job that begins, with so many offsets to read if it is bounded.
+    pub(super) fn live_of(&self, to_read: Option<u64>) -> Arc<Live> {
+        if let Some(offsets) = to_read {
+            // Only the first job that a handle is given to counts; there is never a second.
+            let _ = self.state.live.to_read.set(offsets);
+        }
+        Arc::clone(&self.state.live)
+    }
+
     pub(super) fn wakes(&self, events: Sender<super::Event>) {
         // Only the first job that a handle is given to is woken; there is never a second.
         let _ = self.state.wake.set(events);
     }
-}
-
-/// What one commit did, for whoever watches.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Progress {
-    pub epoch: u64,
-    /// Since the process started.
-    pub records_in: u64,
-    /// Since the process started.
-    pub windows_out: u64,
-    /// The first aggregate's.
-    pub closed_through_ms: Option<i64>,
 }

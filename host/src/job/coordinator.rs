@@ -15,9 +15,10 @@ use tracing::{debug, info, warn};
 
 use super::changes::TopicChanges;
 use super::closing::Closing;
-use super::commit::{EpochCommit, Folded};
-use super::control::{Progress, StopHandle};
+use super::commit::{Done, EpochCommit, Folded};
+use super::control::StopHandle;
 use super::partitions::Partitions;
+use super::progress::{Progress, Took};
 use super::swap::{Prepared, Seat, Trial, Watch};
 use super::worker::{Command, CutReport, Errand, Occasion, Report, Shared, Turn};
 use super::{Event, now_ms};
@@ -83,6 +84,19 @@ impl Pulse {
             watch: Watch::new(),
             last_commit: None,
         }
+    }
+
+    /// How long it was since the last commit, or since the first fetch.
+    fn note_commit(&mut self) -> Duration {
+        let now = Instant::now();
+        now.duration_since(self.last_commit.replace(now).unwrap_or(self.begun))
+    }
+
+    /// How long it is to the next trigger by the clock, where one is set.
+    fn until_next(&self, trigger: Trigger) -> Option<Duration> {
+        let Trigger::IntervalMs(ms) = trigger else { return None };
+        let next = self.begun + Duration::from_millis(ms) * (self.triggers + 1);
+        Some(next.saturating_duration_since(Instant::now()))
     }
 
     /// From the first fetch to the last commit.
@@ -402,17 +416,17 @@ impl Coordinator<'_> {
         folded: Folded,
         clocks: &[AggregateClock],
     ) -> anyhow::Result<()> {
-        let began = folded.began;
+        let (fold, began) = (folded.began.elapsed(), Instant::now());
         let done = self.commits.seal(epoch, folded, clocks, &self.partitions)?;
-        self.pulse.last_commit = Some(Instant::now());
-        let commit_ms = began.elapsed().as_millis() as u64;
-        let taken_in = self.shared.records_in.load(Ordering::Relaxed);
+        let since_last = self.pulse.note_commit();
+        let took = Took { since_last, cut: self.pulse.watch.last().whole(), fold, commit: began.elapsed() };
+        let taken_in = self.shared.live.taken_in.load(Ordering::Relaxed);
         info!(
             epoch = epoch.epoch,
-            records = done.records,
+            records = done.account.records_in,
             windows = done.windows,
             files = done.files,
-            commit_ms,
+            commit_ms = (fold + took.commit).as_millis() as u64,
             drift_ms = self.partitions.drift_ms(),
             stood_us = self.pulse.watch.last().beyond_us(),
             total = done.total_records,
@@ -422,13 +436,29 @@ impl Coordinator<'_> {
         fail_point("offsets.before_commit");
         self.tell_lag_monitors();
         fail_point("offsets.after_commit");
-        (self.on_commit)(&Progress {
+        let progress = self.progress(epoch, done, took, clocks);
+        (self.on_commit)(&progress);
+        self.partitions.note_commit();
+        Ok(())
+    }
+
+    fn progress(&self, epoch: &EpochContext, done: Done, took: Took, clocks: &[AggregateClock]) -> Progress {
+        Progress {
             epoch: epoch.epoch,
+            generation: done.generation,
+            began_ms: epoch.epoch_began_ms,
+            took,
+            account: done.account,
+            event_times: done.event_times,
+            windows: done.windows,
+            files: done.files,
             records_in: done.total_records,
             windows_out: done.total_windows,
-            closed_through_ms: clocks.first().and_then(|clock| clock.closed_through_ms),
-        });
-        Ok(())
+            clock_ms: self.partitions.clock_ms(),
+            partitions: self.partitions.steps(),
+            aggregates: self.commits.standings(clocks),
+            next_trigger: self.pulse.until_next(self.trigger),
+        }
     }
 
     /// The group's offsets are for lag monitors alone and are never read back.

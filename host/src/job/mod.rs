@@ -23,6 +23,7 @@ mod open_windows;
 mod partitions;
 mod positions;
 mod process;
+mod progress;
 mod recipe;
 pub mod replay;
 mod side_files;
@@ -48,8 +49,9 @@ use speed_layer_store::PosixStore;
 use speed_layer_store::layer::FileLayer;
 use tracing::info;
 
-pub use control::{Progress, StopHandle};
+pub use control::StopHandle;
 pub use open::compiler;
+pub use progress::{PartitionStep, Progress, Standing};
 pub use summary::Summary;
 
 use crate::config::JobSpec;

@@ -3,7 +3,6 @@
 //! job is taken, brought back to where it was, and its workers are made.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -229,7 +228,7 @@ impl<'a, L: FileLayer> Taken<'a, L> {
             poison: spec.poison,
             memory: Memory::new(spec.memory_max, workers_max()),
             drift: Drift::of(&spec.clock, &beginnings.partitions),
-            records_in: AtomicU64::new(0),
+            live: stop.live_of(partitions.to_read()),
         });
         let (event_sender, events) = unbounded();
         stop.wakes(event_sender.clone());

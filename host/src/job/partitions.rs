@@ -8,6 +8,7 @@ use speed_layer_core::watermark::{self, BoundedFacts, PartitionFacts, PartitionP
 use speed_layer_kafka::{self as kafka, Assignment, Position, TopicFacts};
 
 use super::positions;
+use super::progress::PartitionStep;
 use super::worker::CutReport;
 
 /// All partitions of the job.
@@ -25,6 +26,8 @@ pub struct Partitions {
 struct Partition {
     clock: PartitionProgress,
     next_offset: i64,
+    /// As of the last commit.
+    committed_offset: i64,
     leader_epoch: Option<i32>,
     log_start: i64,
     /// At the start; where a bounded run ends.
@@ -172,6 +175,30 @@ impl Partitions {
         self.by_number.iter().map(mark).collect()
     }
 
+    /// How many offsets a bounded run has to read.
+    pub fn to_read(&self) -> Option<u64> {
+        self.run_began_ms?;
+        let of_one = |of: &Partition| of.stable_at_start.saturating_sub(of.next_offset).max(0).unsigned_abs();
+        Some(self.by_number.values().map(of_one).sum())
+    }
+
+    /// How far each partition has come since the last commit.
+    pub fn steps(&self) -> Vec<PartitionStep> {
+        let is_bounded = self.run_began_ms.is_some();
+        let step = |(&partition, of): (&i32, &Partition)| PartitionStep {
+            partition,
+            from_offset: of.committed_offset,
+            next_offset: of.next_offset,
+            end_offset: if is_bounded { of.stable_at_start } else { of.high_watermark.max(of.next_offset) },
+        };
+        self.by_number.iter().map(step).collect()
+    }
+
+    /// Has the steps counted from here.
+    pub fn note_commit(&mut self) {
+        self.by_number.values_mut().for_each(|partition| partition.committed_offset = partition.next_offset);
+    }
+
     /// For the checkpoint.
     pub fn progress(&self) -> Vec<commit::PartitionProgress> {
         let progress = |(&number, partition): (&i32, &Partition)| commit::PartitionProgress {
@@ -199,6 +226,7 @@ impl Partition {
         Self {
             clock: begin.clock,
             next_offset: begin.start_offset,
+            committed_offset: begin.start_offset,
             leader_epoch: begin.leader_epoch,
             log_start: now.log_start,
             stable_at_start: end.max(begin.start_offset),

@@ -3,7 +3,7 @@
 //! up. It decides nothing about triggers and commits.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -14,6 +14,7 @@ use speed_layer_store::fail_point;
 
 use super::Event;
 use super::budget::Budget;
+use super::control::Live;
 use super::drift::Drift;
 use super::feed::RecordFeed;
 use super::memory::Memory;
@@ -110,8 +111,7 @@ pub struct Shared {
     pub memory: Memory,
     /// There where partitions wait for others.
     pub drift: Option<Drift>,
-    /// Taken in by this process so far, committed or not.
-    pub records_in: AtomicU64,
+    pub live: Arc<Live>,
 }
 
 pub struct Worker<F> {
@@ -203,7 +203,7 @@ impl<F: RecordFeed> Worker<F> {
             return Ok(None);
         }
         fail_point("source.after_poll");
-        self.shared.records_in.fetch_add(outcome.records as u64, Ordering::Relaxed);
+        self.shared.live.taken_in.fetch_add(outcome.records as u64, Ordering::Relaxed);
         let outcome = match &self.tap {
             Some(tap) => tap.process(&mut self.chain, &self.epoch, records),
             None => self.chain.process(&self.epoch, records),

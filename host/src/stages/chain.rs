@@ -7,6 +7,7 @@ use arrow_array::{ArrayRef, RecordBatch};
 use speed_layer_core::account::Account;
 use speed_layer_core::choice::Choice;
 use speed_layer_core::clock::ClockBounds;
+use speed_layer_core::event_span::EventSpan;
 use speed_layer_core::group::GroupTable;
 use speed_layer_core::records::Records;
 use speed_layer_plugin::{Parsed, Parser, PluginId, Transformed, Transformer};
@@ -51,6 +52,8 @@ pub struct Partial {
     pub account: Account,
     /// The greatest accepted event time of each partition that had one.
     pub greatest_ms: BTreeMap<i32, i64>,
+    /// Of the rows that were accepted.
+    pub event_times: EventSpan,
     pub sides: Sides,
     /// One an aggregate.
     pub groups: Vec<GroupTable>,
@@ -79,6 +82,7 @@ impl Chain {
                 column: plan.event_time,
                 culprit: culprit("clock", parse.plugin.id()),
                 greatest_ms: BTreeMap::new(),
+                event_times: EventSpan::default(),
             },
             transforms,
             folds: plan.aggregates.iter().map(Fold::open).collect::<anyhow::Result<_>>()?,
@@ -213,6 +217,7 @@ impl Chain {
         Partial {
             account: std::mem::replace(&mut self.account, account_of(&self.plan)),
             greatest_ms: std::mem::take(&mut self.clock.greatest_ms),
+            event_times: std::mem::take(&mut self.clock.event_times),
             sides: std::mem::take(&mut self.sides),
             groups: self.folds.iter_mut().map(Fold::cut).collect(),
             rehearsed: self.folds.iter_mut().map(Fold::cut_rehearsal).collect(),

@@ -9,6 +9,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, TimestampMicrosecondArray};
 use speed_layer_core::clock::{ClockBounds, ClockReject, EventTimes, Reference, to_micros};
+use speed_layer_core::event_span::EventSpan;
 use speed_layer_core::records::TimestampKind;
 
 use super::frame::Frame;
@@ -24,6 +25,8 @@ pub struct ClockCheck {
     pub culprit: Arc<Culprit>,
     /// The greatest accepted event time of each partition since the last cut.
     pub greatest_ms: BTreeMap<i32, i64>,
+    /// Of the rows accepted since the last cut.
+    pub event_times: EventSpan,
 }
 
 impl ClockCheck {
@@ -77,6 +80,7 @@ impl ClockCheck {
 
     fn note_progress(&mut self, frame: &Frame<'_>) {
         let Some(event_us) = &frame.event_us else { return };
+        self.event_times.note(event_us.values());
         let mut run: Option<(i32, i64)> = None;
         for (row, &event_us) in event_us.values().iter().enumerate() {
             let partition = frame.partition_of(row);

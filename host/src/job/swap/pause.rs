@@ -13,6 +13,10 @@ pub struct Pause {
 }
 
 impl Pause {
+    pub fn whole(&self) -> Duration {
+        self.whole
+    }
+
     pub fn whole_ms(&self) -> f64 {
         self.whole.as_secs_f64() * 1000.0
     }

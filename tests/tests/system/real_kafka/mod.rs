@@ -19,6 +19,7 @@ mod poison;
 mod positions;
 mod pressure;
 mod produce;
+mod progress;
 mod python_readers;
 mod recomputes;
 mod refusals;
