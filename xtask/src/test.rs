@@ -13,6 +13,9 @@ use crate::wasm::Preference;
 use crate::workspace::{cargo, root};
 use crate::{build, fuzz, guests, kill, prerequisites, python, soak, strace};
 
+/// How many tests run at a time, to the test programs.
+const THREADS: &str = "RUST_TEST_THREADS";
+
 /// Tests that need something beyond cargo lie in modules of these names.
 const KAFKA_TESTS: &str = "real_kafka::";
 const PYTHON_TESTS: &str = "python_readers::";
@@ -52,7 +55,15 @@ fn workspace_tests(left_out: &[&str]) -> Command {
     for module in left_out {
         tests.args(["--skip", module]);
     }
+    if std::env::var_os(THREADS).is_none() {
+        tests.env(THREADS, threads().to_string());
+    }
     tests
+}
+
+/// The tests of the whole system wait for brokers and time limits for the better half of their time.
+fn threads() -> usize {
+    2 * std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// The modules that cannot run on this machine.

@@ -3,13 +3,16 @@
 //! 0: done, also after a signal. 1: it could not be done. 2: it was said wrongly.
 
 mod backtest;
+mod check;
 mod checkpoint;
 mod compared;
 mod compile_plugin;
 mod completions;
 mod demo;
 mod file;
+mod init;
 mod letters;
+mod man;
 mod plugin;
 mod produce;
 mod run;
@@ -46,6 +49,7 @@ pub enum LogFormat {
 
 const EXAMPLES: &str = "Examples:
   host demo
+  host init && host check pipeline.toml
   host run pipeline.toml
   host run --brokers localhost:9092 --topic crypto-prices --parse ticker_json.wasm \\
       --transform ticker_time.wasm --aggregate ohlcv.wasm --output out/daily --checkpoint checkpoint
@@ -61,6 +65,10 @@ const EXAMPLES: &str = "Examples:
 enum Command {
     /// Run a job: read a topic, aggregate it in windows, write Parquet
     Run(Box<run::RunArgs>),
+    /// Write a pipeline file to begin with, every setting explained
+    Init(init::InitArgs),
+    /// Load a pipeline's plugins, fit them together and say what it would do
+    Check(Box<check::CheckArgs>),
     /// Write ticks or a file's lines to a topic
     Produce(produce::ProduceArgs),
     /// Look at a job's checkpoints, verify them, go back to an earlier one
@@ -86,6 +94,8 @@ enum Command {
     /// Compile a component from stdin to stdout, for this program itself
     #[command(hide = true)]
     CompilePlugin(compile_plugin::CompilePluginArgs),
+    /// Write manual pages
+    Man(man::ManArgs),
     /// Print the completions of a shell
     Completions(completions::CompletionsArgs),
 }
@@ -115,6 +125,8 @@ impl Command {
     fn run(self, log_format: LogFormat) -> anyhow::Result<()> {
         match self {
             Self::Run(args) => run::run(*args, log_format == LogFormat::Human),
+            Self::Init(args) => init::run(&args),
+            Self::Check(args) => check::run(*args),
             Self::Produce(args) => produce::run(&args),
             Self::Checkpoint(command) => checkpoint::run(command),
             Self::File(command) => file::run(command),
@@ -125,6 +137,7 @@ impl Command {
             Self::Plugin(command) => plugin::run(command),
             Self::Demo(args) => demo::run(&args),
             Self::CompilePlugin(args) => compile_plugin::run(&args),
+            Self::Man(args) => man::run(&args),
             Self::Completions(args) => completions::run(&args),
         }
     }

@@ -1,6 +1,6 @@
 //! `host plugin`: what a component is, making one from a core module, and signing it.
 
-mod describe;
+pub(super) mod describe;
 mod signing;
 
 use std::io::Write;

@@ -50,7 +50,7 @@ use speed_layer_store::layer::FileLayer;
 use tracing::info;
 
 pub use control::StopHandle;
-pub use open::compiler;
+pub use open::{compiler, configured_plan};
 pub use progress::{PartitionStep, Progress, Standing};
 pub use summary::Summary;
 

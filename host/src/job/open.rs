@@ -393,6 +393,15 @@ pub fn runtime(spec: &JobSpec) -> anyhow::Result<Runtime> {
     })
 }
 
+/// The stages of a job as its settings have them, whatever a checkpoint may name.
+///
+/// # Errors
+/// As [`Plan::make`]; and where the runtime cannot be started.
+pub fn configured_plan(spec: &JobSpec) -> anyhow::Result<Plan> {
+    let runtime = runtime(spec)?;
+    Plan::make(spec, &|_, stage| Ok(runtime.load(&stage.plugin)?))
+}
+
 /// This program, as its command `compile-plugin`.
 pub fn compiler(limits: &Limits) -> Compiler {
     let arguments = [

@@ -4,6 +4,7 @@
 //! `python_readers`, those that need both in one within the other; `cargo xtask test` leaves these out by
 //! name, aloud, where Java or Python is missing.
 
+mod checked;
 mod failing_requests;
 mod inspect;
 mod python_readers;

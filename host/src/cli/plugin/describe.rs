@@ -106,7 +106,8 @@ fn need_json(need: &Need) -> Value {
     }
 }
 
-fn schema(schema: &Schema) -> Vec<Value> {
+/// The columns of a schema, by name and type.
+pub fn schema(schema: &Schema) -> Vec<Value> {
     schema.fields().iter().map(|one| field(one)).collect()
 }
 
@@ -158,7 +159,8 @@ pub fn table(report: &Value) -> String {
     text
 }
 
-fn plain(value: &Value) -> String {
+/// A value as people read it.
+pub fn plain(value: &Value) -> String {
     match (value.as_str(), value["column"].as_str(), value["host"].as_str()) {
         (Some(text), _, _) | (None, Some(text), _) => text.to_owned(),
         (None, None, Some(known)) => format!("({known})"),
