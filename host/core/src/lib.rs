@@ -8,6 +8,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod account;
+pub mod backfill;
 pub mod choice;
 pub mod clock;
 pub mod commit;

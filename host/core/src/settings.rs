@@ -47,6 +47,9 @@ pub enum Difference {
     /// Rows of windows that start before `withheld_until_us` are withheld, because
     /// some of their rows may lie before the cut; `None` when there was no row yet.
     NewAggregate { name: String, withheld_until_us: Option<i64> },
+    /// An aggregate that the checkpoint knows and the settings do not: the job does not
+    /// start unless it is dropped.
+    RemovedAggregate { name: String },
     /// The job does not start.
     Refused(Refusal),
 }
@@ -85,7 +88,7 @@ pub fn compare(
     }
     let is_present = |name: &str| present.aggregates.iter().any(|aggregate| aggregate.name == name);
     let removed = stored.aggregates.iter().filter(|known| !is_present(&known.name));
-    differences.extend(removed.map(|known| Difference::Refused(removal(known))));
+    differences.extend(removed.map(|known| Difference::RemovedAggregate { name: known.name.clone() }));
     differences
 }
 
@@ -138,15 +141,6 @@ fn compare_plugin(
     differences.extend(allowed(&what("plugin"), &stored.digest, &present.digest));
     differences.extend(allowed(&what("plugin's configuration"), &stored.config_hash, &present.config_hash));
     differences.extend(allowed(&what("plugin's contract"), &stored.contract, &present.contract));
-}
-
-fn removal(known: &AggregateSettings) -> Refusal {
-    Refusal {
-        what: format!("aggregate {:?}", known.name),
-        stored: "it".to_owned(),
-        present: "not there".to_owned(),
-        what_to_do: "its open windows would be lost; put it back into the settings".to_owned(),
-    }
 }
 
 fn refused(what: &str, stored: &str, present: &str, what_to_do: &str) -> Option<Difference> {
@@ -234,10 +228,12 @@ mod tests {
             |j| j.aggregates[1].plugin.state_columns = "sum f64".into(),
             "the state's columns of aggregate \"other\" is sum f64, but the checkpoint was made with count s64",
         );
-        check(
-            |j| _ = j.aggregates.pop(),
-            "aggregate \"other\" is not there, but the checkpoint was made with it",
-        );
+    }
+
+    #[test]
+    fn a_removed_aggregate_is_told_apart_from_a_setting_that_may_not_change() {
+        let name = "other".to_owned();
+        assert_eq!(differences(|job| _ = job.aggregates.pop()), [Difference::RemovedAggregate { name }]);
     }
 
     #[test]

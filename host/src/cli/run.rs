@@ -9,7 +9,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tracing::info;
 
-use crate::config::{self, JobSpec, RunFlags};
+use crate::config::{self, AggregateChanges, JobSpec, RunFlags};
 use crate::job::{self, StopHandle};
 use crate::progress::{self, Shown};
 
@@ -27,6 +27,12 @@ pub struct RunArgs {
     /// How the progress is shown
     #[arg(long, value_enum, default_value = "auto", value_name = "KIND", help_heading = "Progress")]
     progress: progress::Kind,
+    /// Go on without an aggregate that the settings no longer have: its open windows are not written; repeat it for several
+    #[arg(long, value_name = "NAME", help_heading = "Aggregation")]
+    drop_aggregate: Vec<String>,
+    /// Build an aggregate that is new to the checkpoint from the job's first record on, before the stream goes on; repeat it for several
+    #[arg(long, value_name = "NAME", help_heading = "Aggregation")]
+    backfill: Vec<String>,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -38,6 +44,8 @@ const EXAMPLES: &str = "Examples:
   host run pipeline.toml --take-over
   host run pipeline.toml --watch
   host run pipeline.toml --progress json
+  host run pipeline.toml --backfill hourly
+  host run pipeline.toml --drop-aggregate hourly
   host run ... --kafka security.protocol=SASL_SSL --kafka 'sasl.password=${KAFKA_PASSWORD}'
 
 The last line on stdout is a JSON summary. A signal (SIGINT, SIGTERM) ends the job after one
@@ -45,7 +53,9 @@ more commit, with exit code 0; a second one ends it at once, which loses nothing
 
 /// `logs_for_people`: not as JSON.
 pub fn run(args: RunArgs, logs_for_people: bool) -> anyhow::Result<()> {
-    let spec = JobSpec { watch: args.watch, compile_apart: true, ..config::load(args.flags)? };
+    let changes = AggregateChanges { drop: args.drop_aggregate, backfill: args.backfill };
+    let spec = config::load(args.flags)?.with_changes(changes)?;
+    let spec = JobSpec { watch: args.watch, compile_apart: true, ..spec };
     let stop = StopHandle::default();
     stop_on_signals(stop.clone())?;
     if args.take_over {

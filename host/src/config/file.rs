@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 
 use super::ConfigError;
 use super::job::{
-    AggregateSpec, ClockSpec, JobSpec, OnDataLoss, SideSinks, SourceSpec, StageSpec, Start, Trigger,
+    AggregateChanges, AggregateSpec, ClockSpec, JobSpec, OnDataLoss, SideSinks, SourceSpec, StageSpec, Start,
+    Trigger,
 };
 use super::limits::FileLimits;
 use super::nearest::nearest;
@@ -168,6 +169,7 @@ impl FileJob {
             compile_apart: false,
             trust: self.trust,
             memory_max,
+            changes: AggregateChanges::default(),
         })
     }
 }

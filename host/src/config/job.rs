@@ -36,6 +36,16 @@ pub struct JobSpec {
     pub trust: Vec<PathBuf>,
     /// What open groups may take, bytes; by default half of what the process may have.
     pub memory_max: Option<u64>,
+    pub changes: AggregateChanges,
+}
+
+/// What this start does to the aggregates of the checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AggregateChanges {
+    /// Names that the checkpoint has and the settings no longer: dropped, with their open windows.
+    pub drop: Vec<String>,
+    /// Names that the settings have and the checkpoint not yet: built from the job's first record on.
+    pub backfill: Vec<String>,
 }
 
 /// The topics for what does not get through; `None`: Parquet beside the first output.

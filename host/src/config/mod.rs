@@ -4,6 +4,7 @@
 //! result that the rest of the host works from. Nothing here touches a broker, a
 //! plugin or an output: a wrong configuration is refused before anything is.
 
+mod changes;
 mod file;
 mod flags;
 mod job;
@@ -16,9 +17,10 @@ mod values;
 
 pub use flags::{RunFlags, load};
 pub use job::{
-    AggregateSpec, ClockSpec, Compression, JobSpec, OnDataLoss, OnGroupFailure, PoisonSpec, SideSinks,
-    SourceSpec, StageSpec, Start, Trigger,
+    AggregateChanges, AggregateSpec, ClockSpec, Compression, JobSpec, OnDataLoss, OnGroupFailure, PoisonSpec,
+    SideSinks, SourceSpec, StageSpec, Start, Trigger,
 };
+pub use nearest::nearest;
 pub use properties::properties_of;
 
 /// A configuration that cannot be used; exit code 2.

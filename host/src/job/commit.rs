@@ -2,6 +2,7 @@
 //! windows staged, and the whole sealed and published by the store's committer.
 
 mod group_letters;
+mod join;
 mod sides;
 mod trial;
 
@@ -33,7 +34,8 @@ use crate::config::{AggregateSpec, ClockSpec, Compression, SideSinks};
 use crate::stages::{AggregateClock, EpochContext, Partial, Sides};
 
 pub use group_letters::given_up;
-use sides::Staged;
+pub use join::Joined;
+pub use sides::Staged;
 pub use trial::Replacement;
 use trial::{Before, PartialWindows};
 
@@ -213,23 +215,15 @@ impl<S: CommitStore<Chain: Send + 'static>> EpochCommit for Commits<S> {
     fn seal(
         &mut self,
         epoch: &EpochContext,
-        folded: Folded,
+        mut folded: Folded,
         clocks: &[AggregateClock],
         partitions: &Partitions,
     ) -> anyhow::Result<Done> {
         self.snapshots.settle(&mut self.committer, false)?;
-        let Folded { mut account, event_times, sides, closed, changed, .. } = folded;
+        let (changed, event_times) = (std::mem::take(&mut folded.changed), folded.event_times);
         let mut staged = Staged::default();
-        let windows = closed.iter().map(Closed::rows).sum();
-        let mut notes = DeadLetters::default();
-        for (index, (closed, clock)) in closed.into_iter().zip(clocks).enumerate() {
-            account.groups_dead_lettered += self.note_groups(index, &closed, epoch, &mut notes);
-            account.groups_dead_lettered += self.write_group_letters(index, epoch, &mut notes)?;
-            self.stage_windows(index, closed, epoch, clock, partitions, &mut staged.files)?;
-        }
-        self.stage_sides(sides, notes, epoch, partitions, &mut staged)?;
+        let (account, windows) = self.stage(epoch, folded, clocks, partitions, &mut staged)?;
         self.stage_partials(epoch, partitions, &mut staged.files)?;
-        account.check()?;
         let (kind, states) = self.states(&changed).context("the open windows cannot be written down")?;
         let progress = self.progress(epoch, clocks, partitions);
         let Staged { files, outbox } = staged;
@@ -308,6 +302,29 @@ impl<S: CommitStore> Commits<S> {
             partials: Vec::new(),
             writes_all: false,
         }
+    }
+
+    /// Writes down what an epoch closed and set aside, to be published with the next commit; its
+    /// account, and how many windows those are.
+    fn stage(
+        &mut self,
+        epoch: &EpochContext,
+        folded: Folded,
+        clocks: &[AggregateClock],
+        partitions: &Partitions,
+        staged: &mut Staged,
+    ) -> anyhow::Result<(Account, u64)> {
+        let Folded { mut account, sides, closed, .. } = folded;
+        let windows = closed.iter().map(Closed::rows).sum();
+        let mut notes = DeadLetters::default();
+        for (index, (closed, clock)) in closed.into_iter().zip(clocks).enumerate() {
+            account.groups_dead_lettered += self.note_groups(index, &closed, epoch, &mut notes);
+            account.groups_dead_lettered += self.write_group_letters(index, epoch, &mut notes)?;
+            self.stage_windows(index, closed, epoch, clock, partitions, &mut staged.files)?;
+        }
+        self.stage_sides(sides, notes, epoch, partitions, staged)?;
+        account.check()?;
+        Ok((account, windows))
     }
 
     fn stage_windows(

@@ -3,9 +3,10 @@
 //! `open` finds out where to begin and refuses what cannot go well; `worker` threads
 //! take batches through the stages; `coordinator` decides when to commit; `commit`
 //! commits; `partitions` and `open_windows` are what lies between; `lookout` and `changes`
-//! are about what becomes of the topic meanwhile. `swap` brings other plugins in; `replay`
-//! reads a stretch of the topic again.
+//! are about what becomes of the topic meanwhile. `swap` brings other plugins in, `aggregates`
+//! has aggregates come and go at a start; `replay` reads a stretch of the topic again.
 
+mod aggregates;
 mod budget;
 mod changes;
 mod closing;
@@ -56,6 +57,7 @@ pub use summary::Summary;
 
 use crate::config::JobSpec;
 use crate::control::Server;
+use aggregates::BackfillStopped;
 use closing::Closing;
 use coordinator::{Coordinator, Pulse};
 use feed::RecordFeed;
@@ -117,9 +119,9 @@ pub fn take_over(spec: &JobSpec) -> anyhow::Result<()> {
     take_over::take_over(&open::store(spec)?, take_over::Patience::default())
 }
 
-/// Asked to stop before there was anything to do: while waiting for the topic.
+/// Asked to stop before there was anything to do: while waiting for the topic, or building aggregates.
 fn is_stopped(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(BrokerError::Stopped { .. }))
+    matches!(error.downcast_ref(), Some(BrokerError::Stopped { .. })) || error.is::<BackfillStopped>()
 }
 
 /// Milliseconds since 1970 UTC by the wall clock.
@@ -169,7 +171,7 @@ impl<F: RecordFeed + 'static, L: FileLayer + Send + 'static> Opened<'_, F, L> {
             mut commits,
             source,
             swapper,
-            first_aggregate,
+            backfilled,
         } = self;
         let watcher = spec.watch.then(|| Watcher::start(Arc::clone(&swapper))).transpose()?;
         let control = Server::start(commits.committer.store().layout().checkpoint_dir(), swapper)?;
@@ -215,14 +217,13 @@ impl<F: RecordFeed + 'static, L: FileLayer + Send + 'static> Opened<'_, F, L> {
         }
         outcome?;
         let summary = Summary {
-            job: spec.name.clone(),
             account: commits.account.clone(),
-            first_aggregate,
+            backfilled,
             windows_out: commits.windows_out,
             commits: commits.commits,
             running_ms,
             start_ms,
-            peak_rss_mb: process::peak_rss_mb(),
+            ..Summary::of_nothing(spec)
         };
         commits.close()?;
         Ok(summary)

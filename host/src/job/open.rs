@@ -2,6 +2,8 @@
 //! looked at, and what cannot go well is refused before anything is written. Then the
 //! job is taken, brought back to where it was, and its workers are made.
 
+mod aggregates;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,14 +19,15 @@ use speed_layer_store::fail_point;
 use speed_layer_store::layer::FileLayer;
 use speed_layer_store::posix::CheckpointDir;
 use speed_layer_store::{
-    Checkpoint, Committer, DiskLayer, DiskStore, Layout, LetterSender, PosixStore, Recovered, peek,
-    recover_with,
+    Checkpoint, CommitStore, Committer, DiskLayer, DiskStore, Layout, LetterSender, PosixStore, Recovered,
+    peek, recover_with,
 };
 use tracing::warn;
 
+use super::aggregates::Removal;
 use super::budget::Budget;
 use super::changes::TopicChanges;
-use super::commit::{AggregateCommit, Beginning as CommitsBeginning, Commits, clock_bounds};
+use super::commit::{AggregateCommit, Beginning as CommitsBeginning, Commits, Joined, clock_bounds};
 use super::control::StopHandle;
 use super::drift::Drift;
 use super::lookout::Lookout;
@@ -33,6 +36,7 @@ use super::moved::{self, Moves};
 use super::open_windows::OpenWindows;
 use super::partitions::{Beginning, Partitions};
 use super::positions::{self, Beginnings};
+use super::replay::KafkaTopic;
 use super::swap::{self, OfKafka, Swapper};
 use super::worker::{Command, Shared, Worker};
 use super::{Event, now_ms, stored};
@@ -55,7 +59,7 @@ pub struct Opened<'a, F, L: FileLayer = DiskLayer> {
     /// Not there over records in memory.
     pub source: Option<Source>,
     pub swapper: Arc<Swapper>,
-    pub first_aggregate: String,
+    pub backfilled: Option<Joined>,
 }
 
 /// A worker a core, where there are partitions enough.
@@ -70,7 +74,7 @@ struct Found {
     facts: TopicFacts,
 }
 
-impl<'a, L: FileLayer> Opened<'a, Feed, L> {
+impl<'a, L: FileLayer + Send + 'static> Opened<'a, Feed, L> {
     /// # Errors
     /// Whatever a start is refused for, each a paragraph that says what to do.
     pub fn open(spec: &'a JobSpec, store: PosixStore<L>, stop: &StopHandle) -> anyhow::Result<Self> {
@@ -80,11 +84,15 @@ impl<'a, L: FileLayer> Opened<'a, Feed, L> {
         let patience = Duration::from_millis(spec.source.wait_for_topic_ms);
         let facts = broker.wait_for_topic(&spec.source.topic, patience, &|| !stop.is_asked())?;
         let found = Found { connection, broker, facts };
-        found.beginnings(spec, planned.seen.as_ref().map(stored_partitions))?;
+        let seen = found.beginnings(spec, planned.seen.as_ref().map(stored_partitions))?;
+        planned.order(&found.facts, &seen)?;
+        let planned = planned.without_dropped(Planned::sender)?;
         let sender = planned.sender()?;
         let taken = planned.take(sender)?;
         let beginnings = found.beginnings(spec, taken.stored_partitions())?;
         let wants_headers = taken.plan.parse.reads.headers;
+        let again = || KafkaTopic::of(&spec.source, &spec.name, wants_headers);
+        let taken = taken.backfill(&found.facts, &beginnings, again, stop)?;
         let Found { connection, broker, facts } = found;
         taken.assemble(&facts, &beginnings, stop, |assignments, events| {
             fail_point("source.before_seek");
@@ -122,6 +130,8 @@ pub struct Planned<'a, L: FileLayer = DiskLayer> {
     store: PosixStore<L>,
     seen: Option<Checkpoint>,
     moves: Moves,
+    /// What is dropped before the job is taken.
+    removal: Option<Removal<L>>,
 }
 
 impl<'a, L: FileLayer> Planned<'a, L> {
@@ -130,17 +140,23 @@ impl<'a, L: FileLayer> Planned<'a, L> {
     /// # Errors
     /// They do not fit together, or a start would be refused.
     pub fn of(spec: &'a JobSpec, store: PosixStore<L>) -> anyhow::Result<Self> {
-        let configured = peek(&store)?;
+        let removal = Removal::asked(spec, &store)?;
+        let configured = removal.as_ref().map_or_else(|| Ok(peek(&store)?), Removal::peek)?;
         let moves = moved::moves(spec, configured.as_ref());
         moved::tell(spec, &moves, configured.as_ref());
         let store = moved::follow(store, &moves)?;
-        let seen = if moves.is_empty() { configured } else { peek(&store)? };
+        let seen = match &removal {
+            None if !moves.is_empty() => peek(&store)?,
+            None => configured,
+            // What it has to publish may be for an output that these settings do not have.
+            Some(_) => store.check().map(|()| configured)?,
+        };
         let runtime = runtime(spec)?;
         let plan = Arc::new(stored::plan(spec, &runtime, &store.checkpoints(), seen.as_ref())?);
         if let Some(checkpoint) = &seen {
             stored::check(spec, &plan, checkpoint)?;
         }
-        Ok(Self { spec, plan, runtime, store, seen, moves })
+        Ok(Self { spec, plan, runtime, store, seen, moves, removal })
     }
 
     /// Who sends letters to topics, where some go there or are to go there still.
@@ -176,7 +192,7 @@ impl<'a, L: FileLayer> Planned<'a, L> {
             let history = swap::history_path(committer.store().layout().checkpoint_dir());
             swap::settle(&history, &checkpoint.manifest.progress)?;
         }
-        Ok(Taken { spec, plan, runtime, committer, checkpoint, differences, moves })
+        Ok(Taken { spec, plan, runtime, committer, checkpoint, differences, moves, backfilled: None })
     }
 }
 
@@ -189,6 +205,7 @@ pub struct Taken<'a, L: FileLayer = DiskLayer> {
     checkpoint: Option<Checkpoint>,
     differences: Vec<Difference>,
     moves: Moves,
+    backfilled: Option<Joined>,
 }
 
 impl<'a, L: FileLayer> Taken<'a, L> {
@@ -234,10 +251,10 @@ impl<'a, L: FileLayer> Taken<'a, L> {
         stop.wakes(event_sender.clone());
         let Started { source, lookout, feeds } = start(&assignments, event_sender.clone())?;
         let workers = workers(spec, &self.plan, feeds, &shared, &event_sender, &epoch)?;
+        let backfilled = self.backfilled.clone();
         let (commits, swapper) = self.commits(beginnings, workers.len(), event_sender)?;
         shared.memory.note_open(commits.held());
         shared.memory.check(commits.held(), "the job is where it was, and nothing was read")?;
-        let first_aggregate = spec.aggregates[0].name.clone();
         let topic = TopicChanges::new(&spec.source, !spec.trigger.is_bounded(), lookout);
         Ok(Opened {
             spec,
@@ -250,7 +267,7 @@ impl<'a, L: FileLayer> Taken<'a, L> {
             commits,
             source,
             swapper: Arc::new(swapper),
-            first_aggregate,
+            backfilled,
         })
     }
 

@@ -129,6 +129,11 @@ impl Partitions {
         watermark::job_clock(self.by_number.values().map(|partition| self.standing(partition)))
     }
 
+    /// What each partition is to the job's clock.
+    pub fn standings(&self) -> BTreeMap<i32, Standing> {
+        self.by_number.iter().map(|(&number, partition)| (number, self.standing(partition))).collect()
+    }
+
     fn standing(&self, partition: &Partition) -> Standing {
         match self.run_began_ms {
             Some(run_began_ms) => {

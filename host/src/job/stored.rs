@@ -13,6 +13,7 @@ use speed_layer_store::part::digest_of_bytes;
 use speed_layer_store::posix::CheckpointDir;
 use tracing::{info, warn};
 
+use super::aggregates;
 use super::commit::given_up;
 use super::open_windows::OpenWindows;
 use crate::config::{JobSpec, StageSpec};
@@ -113,7 +114,12 @@ pub fn check(spec: &JobSpec, plan: &Plan, checkpoint: &Checkpoint) -> anyhow::Re
     let partitions = &checkpoint.manifest.progress.partitions;
     let greatest_event_ms = partitions.iter().filter_map(|partition| partition.clock.max_event_ms).max();
     let differences = compare(&stored, &present, greatest_event_ms);
-    let refused: Vec<String> = refusals(&differences).map(ToString::to_string).collect();
+    let removed = |difference: &Difference| match difference {
+        Difference::RemovedAggregate { name } => Some(aggregates::refusal(name, checkpoint)),
+        _ => None,
+    };
+    let refused = refusals(&differences).map(ToString::to_string);
+    let refused: Vec<String> = refused.chain(differences.iter().filter_map(removed)).collect();
     if !refused.is_empty() {
         bail!("the checkpoint of job {} does not fit: {}", spec.name, refused.join("; "));
     }
@@ -122,10 +128,12 @@ pub fn check(spec: &JobSpec, plan: &Plan, checkpoint: &Checkpoint) -> anyhow::Re
             Difference::Allowed { what, stored, present } => {
                 info!("{what} was {stored} and is {present} now")
             }
-            Difference::NewAggregate { name, .. } => {
-                info!("aggregate {name} is new and begins at the present offsets")
+            Difference::NewAggregate { name, .. } if !spec.changes.backfill.contains(name) => {
+                info!("aggregate {name} is new and begins with the first window that it sees whole")
             }
-            Difference::Refused(_) => {}
+            Difference::NewAggregate { .. }
+            | Difference::Refused(_)
+            | Difference::RemovedAggregate { .. } => {}
         }
     }
     Ok(differences)
@@ -243,7 +251,7 @@ pub fn restore(open: &mut OpenWindows, checkpoint: &Checkpoint) -> anyhow::Resul
 }
 
 /// Uses of plugins that a checkpoint remembers of a stage: each commit writes them down.
-const USES_MAX: usize = 64;
+pub const USES_MAX: usize = 64;
 
 /// The plugins that have served an aggregate or stage, with the present one at the end.
 pub fn history(

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 use speed_layer_core::account::Account;
 
+use super::commit::Joined;
 use super::process;
 use crate::config::JobSpec;
 
@@ -14,6 +15,8 @@ pub struct Summary {
     pub account: Account,
     /// The aggregate whose terms stand at the top level.
     pub first_aggregate: String,
+    /// The records that were read again for new aggregates, on an account of their own.
+    pub backfilled: Option<Joined>,
     pub windows_out: u64,
     pub commits: u64,
     /// From the first fetch to the last commit; not there when nothing was committed.
@@ -31,6 +34,7 @@ impl Summary {
             job: spec.name.clone(),
             account: Account::new(names),
             first_aggregate: spec.aggregates[0].name.clone(),
+            backfilled: None,
             windows_out: 0,
             commits: 0,
             running_ms: None,
@@ -47,7 +51,7 @@ impl Summary {
         let dead_lettered =
             dead_letters.parse + dead_letters.transform + dead_letters.clock + first.dead_lettered;
         let records_per_s = self.running_ms.map(|ms| account.records_in * 1000 / ms.max(1));
-        json!({
+        let mut line = json!({
             "job": self.job,
             "records_in": account.records_in,
             "rows_aggregated": first.aggregated,
@@ -59,8 +63,13 @@ impl Summary {
             "start_ms": self.start_ms,
             "peak_rss_mb": self.peak_rss_mb,
             "account": account_json(account),
-        })
-        .to_string()
+        });
+        if let Some(backfilled) = &self.backfilled {
+            let windows_out = backfilled.windows_out;
+            line["backfilled"] =
+                json!({ "windows_out": windows_out, "account": account_json(&backfilled.account) });
+        }
+        line.to_string()
     }
 }
 
@@ -120,6 +129,7 @@ mod tests {
             job: "daily".into(),
             account,
             first_aggregate: "daily".into(),
+            backfilled: None,
             windows_out: 3,
             commits: 1,
             running_ms: Some(500),

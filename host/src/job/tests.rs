@@ -2,6 +2,7 @@
 //! comes out is compared with a plain recomputation, however the records are dealt to
 //! workers, cut into commits and interrupted by restarts.
 
+mod backfills;
 mod drifting;
 mod groups;
 mod hostile;
@@ -69,13 +70,15 @@ fn try_open<'a>(
     topic: &MemoryTopic,
     workers: usize,
 ) -> anyhow::Result<Opened<'a, MemoryFeed>> {
-    let taken = Planned::of(spec, store(spec)?)?.take(None)?;
+    let planned = Planned::of(spec, store(spec)?)?.without_dropped(|_| Ok(None))?;
+    let taken = planned.take(None)?;
     let facts = topic.facts();
     let beginnings = match taken.stored_partitions() {
         Some(stored) => positions::resumed(&spec.source, stored, &facts).unwrap(),
         None => Beginnings::at_log_start(&facts),
     };
     let stop = StopHandle::default();
+    let taken = taken.backfill(&facts, &beginnings, || Ok(topic.clone()), &stop)?;
     taken.assemble(&facts, &beginnings, &stop, |assignments, _events| {
         Ok(Started { source: None, lookout: None, feeds: topic.feeds(assignments, workers) })
     })

@@ -96,6 +96,12 @@ impl Sides {
         self.bytes += other.bytes;
     }
 
+    /// Forgets the rows that no aggregate set aside.
+    pub fn keep_aggregates(&mut self) {
+        self.rows.retain(|row| row.culprit.aggregate.is_some());
+        self.bytes = self.rows.iter().map(SideRow::bytes).sum();
+    }
+
     /// Takes all rows, in the order of partitions and offsets.
     pub fn into_sorted(mut self) -> Vec<SideRow> {
         self.rows

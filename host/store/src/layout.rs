@@ -14,7 +14,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use speed_layer_core::commit::{Epoch, Generation, JobName, OutputId};
+use speed_layer_core::commit::{Epoch, Generation, JobName, OutputId, OutputRoot};
 
 use crate::error::StoreError;
 use crate::layer::FileLayer;
@@ -79,6 +79,32 @@ impl Layout {
         self.former.push(before);
         self.former.retain(|former| *former != root);
         Ok(self)
+    }
+
+    /// The directories of the same job as they were when a checkpoint named these outputs.
+    ///
+    /// # Errors
+    /// [`StoreError::Unnamed`] for an output that is none of ours by its name.
+    pub fn with_outputs(&self, roots: &[OutputRoot]) -> Result<Self, StoreError> {
+        let place = |of: &OutputRoot| {
+            let (output, root) = (of.output.clone(), PathBuf::from(&of.path));
+            let staging = sibling(&self.staged_beside(&output, &root)?, ".staging")?.join(self.job.as_str());
+            Ok(Place { output, root, staging })
+        };
+        let outputs = roots.iter().map(place).collect::<Result<_, StoreError>>()?;
+        Ok(Self { outputs, former: Vec::new(), ..self.clone() })
+    }
+
+    /// The output beside which the files of `output` are staged: the first one for those that lie beside it.
+    fn staged_beside(&self, output: &OutputId, root: &Path) -> Result<PathBuf, StoreError> {
+        let Some((_, suffix)) = SIDES.iter().find(|(side, _)| side == output) else {
+            return Ok(root.to_owned());
+        };
+        let first = || {
+            let beside = root.parent()?;
+            Some(beside.with_file_name(beside.file_name()?.to_str()?.strip_suffix(suffix)?))
+        };
+        first().ok_or_else(|| StoreError::Unnamed { path: root.to_owned() })
     }
 
     pub fn job(&self) -> &JobName {
@@ -237,4 +263,27 @@ fn device(layer: &impl FileLayer, path: &Path) -> Result<Option<u64>, StoreError
     let (existing, _) = nearest_existing(layer, path)?;
     let found = layer.stat(&existing).map_err(StoreError::io("look at", &existing))?;
     Ok(found.map(|found| found.device))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_outputs_that_a_checkpoint_names_give_the_directories_that_it_was_written_with() {
+        let outputs = [("daily", "/out/daily"), ("hourly", "/out/hourly")];
+        let outputs = outputs.map(|(name, root)| (name.to_owned(), PathBuf::from(root)));
+        let job = || JobName::new("job").unwrap();
+        let written = Layout::new(job(), Path::new("/ckpt"), &outputs).unwrap();
+        let written = written.with_output("daily", Path::new("/elsewhere/daily")).unwrap();
+        let root = |place: &Place| OutputRoot {
+            output: place.output.clone(),
+            path: place.root.display().to_string(),
+        };
+        let roots: Vec<OutputRoot> = written.places().iter().map(root).collect();
+        let other = Layout::new(job(), Path::new("/ckpt"), &outputs[1..]).unwrap();
+        assert_eq!(other.with_outputs(&roots).unwrap().places(), written.places());
+        let odd = OutputRoot { output: OutputId::Late, path: "/out/daily/job".to_owned() };
+        assert!(matches!(other.with_outputs(&[odd]), Err(StoreError::Unnamed { .. })));
+    }
 }

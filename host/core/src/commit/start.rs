@@ -5,6 +5,8 @@
 //! its epoch, or of a later one, can have been seen by a reader. Whatever else is
 //! wrong, a refusal loses nothing.
 
+use std::collections::BTreeSet;
+
 use super::manifest::{FORMAT_VERSION, FORMAT_VERSION_MIN, Manifest, OutputId, PublishEntry};
 use super::names::{Epoch, Generation, JobName, PartName};
 use super::outbox::pending_outbox;
@@ -131,7 +133,8 @@ pub enum Refusal {
     Unlisted { newest: Epoch, output: OutputId, path: String },
     #[error(
         "the checkpoint of epoch {epoch} has {path} to publish for {output}, which this start does not have: \
-         start once with the settings as they were and end it in order (Ctrl-C or SIGTERM), then change them"
+         start once with the settings as they were and end it in order (Ctrl-C or SIGTERM), then change them; an \
+         aggregate that is to go for good is dropped by `host run --drop-aggregate NAME`, which publishes this first"
     )]
     OutputGone { epoch: Epoch, output: OutputId, path: String },
 }
@@ -213,7 +216,8 @@ fn go_on(
         return Err(Refusal::OtherJob { epoch: newest.epoch, found: manifest.job.clone() });
     }
     check_outputs(facts.outputs, manifest)?;
-    facts.published.iter().try_for_each(|file| check_published(file, manifest, damaged))?;
+    let listed = manifest.publish.iter().map(|entry| (&entry.output, entry.path.as_str())).collect();
+    facts.published.iter().try_for_each(|file| check_published(file, manifest, &listed, damaged))?;
     let resume = resume(facts, manifest);
     Ok(if damaged.is_empty() {
         StartDecision::Resume(resume)
@@ -222,10 +226,12 @@ fn go_on(
     })
 }
 
-/// A published file is accounted for, or the start is refused.
+/// A published file is accounted for, or the start is refused. `listed` are those of the newest
+/// checkpoint: a commit may have a file for each of very many keys.
 fn check_published(
     file: &PublishedFile,
     newest: &Manifest,
+    listed: &BTreeSet<(&OutputId, &str)>,
     damaged: &[DamagedCheckpoint],
 ) -> Result<(), Refusal> {
     let (output, path) = (file.output.clone(), file.path.clone());
@@ -237,8 +243,8 @@ fn check_published(
             None => Refusal::PublishedBeyond { newest: newest.epoch, output, path },
         });
     }
-    let listed = |entry: &PublishEntry| entry.output == file.output && entry.path == file.path;
-    if file.name.epoch == newest.epoch && !newest.clean && !newest.publish.iter().any(listed) {
+    let is_listed = || listed.contains(&(&file.output, file.path.as_str()));
+    if file.name.epoch == newest.epoch && !newest.clean && !is_listed() {
         return Err(Refusal::Unlisted { newest: newest.epoch, output, path });
     }
     Ok(())
@@ -274,14 +280,11 @@ fn resume(facts: &StartFacts<'_>, newest: &Manifest) -> Resume {
 /// its files are needed.
 fn deletable(staged: &[StagedFile], newest: Option<&Manifest>) -> Vec<StagedFile> {
     let sealed = newest.map_or(Epoch(0), |manifest| manifest.epoch);
-    let needed = |file: &StagedFile| {
-        let name = file.name.to_string();
-        let listed = |entry: &PublishEntry| entry.staged == name;
-        newest.is_some_and(|manifest| {
-            pending(manifest).iter().any(listed)
-                || pending_outbox(manifest).iter().any(|entry| entry.staged == name)
-        })
-    };
+    let publish = newest.into_iter().flat_map(|manifest| pending(manifest).iter().map(|entry| &entry.staged));
+    let send =
+        newest.into_iter().flat_map(|manifest| pending_outbox(manifest).iter().map(|entry| &entry.staged));
+    let needed: BTreeSet<&str> = publish.chain(send).map(String::as_str).collect();
+    let needed = |file: &StagedFile| needed.contains(file.name.to_string().as_str());
     let in_use = |file: &StagedFile| file.owner_running && file.name.epoch > sealed;
     staged.iter().filter(|file| !needed(file) && !in_use(file)).cloned().collect()
 }

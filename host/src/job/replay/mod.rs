@@ -10,7 +10,8 @@
 //! 2. [`read`]: gives out every record of a stretch, over a consumer of its own
 //!    ([`KafkaTopic`]) that belongs to no group and commits nothing.
 //! 3. [`Refold`]: takes the batches through the stages of a plan, folds the rows of the
-//!    windows that a [`Choice`] names, one an aggregate, and gives the windows.
+//!    windows that a [`Choice`] names, one an aggregate, and gives the windows. [`Again`] is the half of it
+//!    that makes none: for who closes windows while the stretch is read.
 //!
 //! ```text
 //! let stretch = Stretch::of_windows(topic, aggregates' open.window_offsets(), &cut);
@@ -35,16 +36,18 @@
 //! It writes nothing, decides nothing about commits, and sets nothing aside: dead letters
 //! and late rows were told of when the records were first read.
 
+mod again;
 mod refold;
 mod refused;
 pub mod stretch;
 mod topic;
 
-pub use refold::{Judge, Refold};
+pub use again::{Again, Judge};
+pub use refold::Refold;
 pub use refused::Refused;
 pub use speed_layer_core::choice::{Choice, OffsetRanges};
 pub use stretch::Stretch;
-pub use topic::{KafkaTopic, RereadTopic, read};
+pub use topic::{KafkaTopic, RereadTopic, read, read_steered};
 
 // What those outside a running job need to begin.
 pub use super::commit::clock_bounds;

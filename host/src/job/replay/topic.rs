@@ -84,6 +84,19 @@ pub fn read<T: RereadTopic>(
     stretch: &Stretch,
     take: &mut dyn FnMut(&Records) -> anyhow::Result<()>,
 ) -> anyhow::Result<u64> {
+    read_steered(topic, stretch, &mut |records, _| if records.is_empty() { Ok(()) } else { take(records) })
+}
+
+/// As [`read`], and hands out the feed after each poll, also one that gave nothing: it tells how
+/// far each partition is read, and may be told to pause some of them.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_steered<T: RereadTopic>(
+    topic: &T,
+    stretch: &Stretch,
+    take: &mut dyn FnMut(&Records, &mut T::Feed) -> anyhow::Result<()>,
+) -> anyhow::Result<u64> {
     stretch.check(&topic.facts()?)?;
     if stretch.ranges.is_empty() {
         return Ok(0);
@@ -98,10 +111,8 @@ pub fn read<T: RereadTopic>(
             stretch.rest(&feed.positions()).check(&topic.facts()?)?;
             return Err(loss.into());
         }
-        if outcome.records > 0 {
-            count += outcome.records as u64;
-            take(&records)?;
-        }
+        count += outcome.records as u64;
+        take(&records, &mut feed)?;
         if outcome.moved {
             heard = Instant::now();
         } else if heard.elapsed() >= PATIENCE {

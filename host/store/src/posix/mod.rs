@@ -67,6 +67,12 @@ impl<L: FileLayer> PosixStore<L> {
         Self { layout, ..self }
     }
 
+    /// Another store of the job, with other outputs, that owns nothing.
+    #[must_use]
+    pub fn elsewhere(&self, layout: Layout) -> Self {
+        Self::new(self.layer.clone(), layout)
+    }
+
     pub fn layout(&self) -> &Layout {
         &self.layout
     }

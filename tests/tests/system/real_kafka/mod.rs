@@ -1,5 +1,7 @@
 //! Tests with a broker.
 
+mod aggregates_built;
+mod aggregates_dropped;
 mod bad_input;
 mod brokers_away;
 mod checkpoints;

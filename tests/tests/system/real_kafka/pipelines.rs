@@ -36,7 +36,7 @@ fn vwap_works_in_the_aggregates_place_with_no_other_change() {
 }
 
 /// `{more}` is what a test adds.
-const DAILY: &str = r#"
+pub const DAILY: &str = r#"
 name = "crypto"
 checkpoint = "{folder}/checkpoint"
 trigger = "available-now"
@@ -54,7 +54,7 @@ plugin = "{plugins}/ohlcv.wasm"
 sink = [{ type = "parquet", path = "{folder}/output/daily", compression = "zstd" }]
 "#;
 
-const HOURLY: &str = r#"
+pub const HOURLY: &str = r#"
 [[aggregate]]
 name = "hourly"
 plugin = "{plugins}/vwap.wasm"
@@ -80,6 +80,12 @@ fn a_daily_and_an_hourly_table_come_from_one_read() {
     assert_equal(&hourly, &job.table_of("output/hourly", "symbol"));
 }
 
+/// The job with another pipeline file over the same folder.
+pub fn rewritten(job: Job, topic: &str, text: &str) -> Job {
+    let text = text.replace("{brokers}", &kafka::shared().address()).replace("{topic}", topic);
+    job.without("").pipeline(&text)
+}
+
 /// Two halves of the stream; the second aggregate is there for the second half only.
 #[test]
 fn a_new_aggregate_is_withheld_for_the_window_that_it_has_not_seen_whole() {
@@ -90,9 +96,7 @@ fn a_new_aggregate_is_withheld_for_the_window_that_it_has_not_seen_whole() {
     let job = Job::new(broker, "pipelines-new").pipeline(DAILY);
     job.summary();
     broker.append("pipelines-new", second);
-    fs::remove_file(job.path("pipeline.toml")).expect("it is there");
-    let topic = |text: &str| text.replace("{brokers}", &broker.address()).replace("{topic}", "pipelines-new");
-    let job = job.without("").pipeline(&topic(&format!("{DAILY}{HOURLY}")));
+    let job = rewritten(job, "pipelines-new", &format!("{DAILY}{HOURLY}"));
     let summary = job.summary();
     assert_equal(&expected(ohlcv(&records, DAY_MS, "daily"), DAY_MS, &records), &job.table());
 

@@ -202,5 +202,6 @@ fn an_aggregate_of_the_checkpoint_that_is_gone() {
     let job = job().pipeline(&format!("{DAILY}[[aggregate]]{second}")).set("--trigger", "available-now");
     job.summary();
     let job = job.without("").pipeline(DAILY);
-    check(&job, 1, &["aggregate \"second\"", "put it back"]);
+    let output = job.path("output/second").display().to_string();
+    check(&job, 1, &["aggregate \"second\"", &output, "put it back", "`--drop-aggregate second`"]);
 }
