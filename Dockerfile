@@ -9,6 +9,8 @@ RUN cargo xtask build
 FROM debian:bookworm-slim
 # The job names its plugins relative to the working directory, which is the volume: a link leads there.
 RUN useradd --system --uid 10001 --create-home --home-dir /data speed-layer && ln -s /app/target /data/target
+# For exchanges: whose certificates are trusted.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /src/target/release/host /usr/local/bin/host
 COPY --from=build /src/target/plugins /app/target/plugins
 COPY pipeline.toml /app/pipeline.toml

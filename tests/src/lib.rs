@@ -6,7 +6,11 @@
 #![forbid(unsafe_code)]
 
 pub mod block_on;
+pub mod certificate;
 pub mod components;
+pub mod exchange;
+pub mod exchange_stream;
+pub mod exchange_ticks;
 pub mod host;
 pub mod jars;
 pub mod job;

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
@@ -73,6 +74,17 @@ const PRODUCER_DEFAULTS: &[(&str, &str)] = &[
     ("queue.buffering.max.kbytes", "65536"),
 ];
 
+/// For records that are awaited one by one: a record is on its way once at a time, in order,
+/// and given up when its time is up.
+const AWAITED_DEFAULTS: &[(&str, &str)] = &[
+    ("compression.type", "gzip"),
+    ("linger.ms", "5"),
+    ("retries", "3"),
+    ("max.in.flight.requests.per.connection", "1"),
+    ("message.timeout.ms", "10000"),
+    ("reconnect.backoff.max.ms", "1000"),
+];
+
 /// A record of any size is the topic's to refuse; what waits is bounded by what the caller
 /// gives at once.
 const TRANSACTION_DEFAULTS: &[(&str, &str)] = &[
@@ -135,6 +147,17 @@ impl Connection {
 
     pub(crate) fn for_producer(&self) -> ClientConfig {
         self.build(PRODUCER_DEFAULTS, PRODUCER_FIXED)
+    }
+
+    /// For records that are awaited one by one, and after how long one is given up.
+    pub(crate) fn for_awaited(&self) -> (ClientConfig, Duration) {
+        let mut config = self.build(AWAITED_DEFAULTS, PRODUCER_FIXED);
+        if let Some(given) = self.properties.get("delivery.timeout.ms") {
+            config.set("message.timeout.ms", given);
+        }
+        config.remove("delivery.timeout.ms");
+        let timeout_ms = config.get("message.timeout.ms").and_then(|text| text.parse().ok()).unwrap_or(0);
+        (config, Duration::from_millis(timeout_ms))
     }
 
     pub(crate) fn token_command(&self) -> Option<&str> {
@@ -286,10 +309,25 @@ mod tests {
     }
 
     #[test]
+    fn how_long_a_delivery_is_awaited_is_ours_or_the_users_by_either_name() {
+        let cases: [(&[(&str, &str)], u64); 3] = [
+            (&[], 10_000),
+            (&[("message.timeout.ms", "700")], 700),
+            (&[("delivery.timeout.ms", "900")], 900),
+        ];
+        for (properties, expected_ms) in cases {
+            let (config, timeout) = connection(properties).expect("valid").for_awaited();
+            assert_eq!(timeout, Duration::from_millis(expected_ms), "{properties:?}");
+            assert_eq!(config.get("message.timeout.ms"), Some(expected_ms.to_string().as_str()));
+        }
+    }
+
+    #[test]
     fn every_config_we_build_is_accepted_by_librdkafka() {
         let connection = connection(&[]).expect("valid");
         let both = [connection.for_facts(), connection.for_source("j", 2)];
-        let writers = [connection.for_producer(), connection.for_transactions("j")];
+        let writers =
+            [connection.for_producer(), connection.for_transactions("j"), connection.for_awaited().0];
         for config in both.into_iter().chain(writers) {
             config.create_native_config().expect("known properties");
         }

@@ -126,6 +126,10 @@ impl SourceError {
 pub enum ProduceError {
     #[error("the producer for the topic {topic} could not be made ({reason}); correct the Kafka properties")]
     Client { topic: String, reason: String },
+    #[error(
+        "the topic {topic} is not there, and the brokers do not make it ({reason}); create it or correct its name"
+    )]
+    NoTopic { topic: String, reason: String },
     #[error("a record of {bytes} bytes was refused for the topic {topic} ({reason}); correct the record")]
     Refused { topic: String, bytes: usize, reason: String },
     #[error(

@@ -7,6 +7,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod awaited;
 pub mod config;
 mod context;
 pub mod error;
@@ -27,6 +28,7 @@ pub mod gzip_ffi;
 #[allow(unsafe_code)]
 mod produce_ffi;
 
+pub use awaited::{AwaitedProducer, Settled};
 pub use config::Connection;
 pub use error::{BrokerError, ConfigError, ProduceError, SourceError, TransactionError};
 pub use facts::{ANSWER_TIMEOUT, Broker, PartitionFacts, TopicFacts};

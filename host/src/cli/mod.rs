@@ -17,6 +17,7 @@ mod plugin;
 mod produce;
 mod run;
 mod shadow;
+mod signals;
 mod swap;
 
 use std::process::ExitCode;
@@ -54,6 +55,7 @@ const EXAMPLES: &str = "Examples:
   host run --brokers localhost:9092 --topic crypto-prices --parse ticker_json.wasm \\
       --transform ticker_time.wasm --aggregate ohlcv.wasm --output out/daily --checkpoint checkpoint
   host produce --brokers localhost:9092 --topic crypto-prices --from synthetic --count 100000
+  host produce --brokers localhost:9092 --topic crypto-prices --from binance --symbols BTCUSDT,ETHUSDT
   host plugin inspect ohlcv.wasm
   host checkpoint show checkpoint
   host swap --checkpoint checkpoint --stage aggregate:daily ohlcv_upticks.wasm
@@ -69,7 +71,7 @@ enum Command {
     Init(init::InitArgs),
     /// Load a pipeline's plugins, fit them together and say what it would do
     Check(Box<check::CheckArgs>),
-    /// Write ticks or a file's lines to a topic
+    /// Write an exchange's or synthetic ticks, or a file's lines, to a topic
     Produce(produce::ProduceArgs),
     /// Look at a job's checkpoints, verify them, go back to an earlier one
     #[command(subcommand)]

@@ -1,5 +1,7 @@
 //! `host produce`: writes messages to a topic and waits until the broker has them.
 
+mod exchange;
+
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,6 +12,7 @@ use clap::Args;
 use speed_layer_kafka::{ANSWER_TIMEOUT, Broker, BrokerError, Connection, Producer};
 use tracing::info;
 
+use self::exchange::{Exchange, ExchangeArgs};
 use crate::config::properties_of;
 use crate::produce::ndjson::Lines;
 use crate::produce::pace::Pace;
@@ -24,7 +27,12 @@ const REPORT_EVERY: Duration = Duration::from_secs(5);
 #[command(after_help = "Examples:
   host produce --brokers localhost:9092 --topic crypto-prices --from synthetic --count 100000 --days 30
   host produce --brokers localhost:9092 --topic crypto-prices --from synthetic --rate 1000
-  host produce --brokers localhost:9092 --topic crypto-prices --from ticks.ndjson")]
+  host produce --brokers localhost:9092 --topic crypto-prices --from ticks.ndjson
+  host produce --brokers localhost:9092 --topic crypto-prices --from binance --symbols BTCUSDT,ETHUSDT
+  host produce --brokers localhost:9092 --topic crypto-prices --from websocket --symbols BTCUSDT,ETHUSDT
+
+From an exchange it goes on until --count or a signal (SIGINT, SIGTERM), waits for what is on its way, and \
+prints a JSON summary as the last line on stdout. Exit code 1: messages were lost on the way to Kafka.")]
 pub struct ProduceArgs {
     /// Kafka brokers, HOST:PORT[,HOST:PORT...]
     #[arg(long, value_name = "B")]
@@ -32,8 +40,9 @@ pub struct ProduceArgs {
     /// The topic to write to
     #[arg(long, value_name = "T")]
     topic: String,
-    /// Where messages come from: synthetic, or a file with one message a line
-    #[arg(long, value_name = "synthetic|FILE", default_value = "synthetic")]
+    /// Where messages come from: synthetic, an exchange (binance: polled, websocket: its stream), or a file
+    /// with one message a line
+    #[arg(long, value_name = "synthetic|binance|websocket|FILE", default_value = "synthetic")]
     from: String,
     /// Messages a second [default: as many as the broker takes]
     #[arg(long, value_name = "N", value_parser = positive)]
@@ -41,7 +50,7 @@ pub struct ProduceArgs {
     /// How many messages [default: without end, or the whole file]
     #[arg(long, value_name = "N")]
     count: Option<u64>,
-    /// Symbols of the synthetic ticks, separated by commas
+    /// Symbols of the ticks, separated by commas [default: BTCUSDT,ETHUSDT]
     #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "symbol_count")]
     symbols: Vec<String>,
     /// How many symbols the synthetic ticks have
@@ -59,6 +68,8 @@ pub struct ProduceArgs {
     /// A librdkafka property; ${NAME} as the value takes it from the environment
     #[arg(long, value_name = "KEY=VALUE")]
     kafka: Vec<String>,
+    #[command(flatten)]
+    exchange: ExchangeArgs,
 }
 
 fn positive(text: &str) -> Result<f64, String> {
@@ -69,14 +80,31 @@ fn positive(text: &str) -> Result<f64, String> {
 }
 
 pub fn run(args: &ProduceArgs) -> anyhow::Result<()> {
+    match Exchange::named(&args.from) {
+        Some(named) => {
+            let source = exchange::source(args, named)?;
+            exchange::run(source, &connect(args)?, args)
+        }
+        None => run_at_will(args),
+    }
+}
+
+/// From what gives as much as is asked for.
+fn run_at_will(args: &ProduceArgs) -> anyhow::Result<()> {
+    exchange::refuse_for_others(&args.exchange)?;
     let mut messages = source(args)?;
-    let connection = Connection::new(&args.brokers, properties_of(&args.kafka)?)?;
-    check_broker(&connection, &args.topic)?;
+    let connection = connect(args)?;
     let mut producer = Producer::new(&connection, &args.topic, DELIVERY_TIMEOUT)?;
     let sent = send(args, messages.as_mut(), &mut producer)?;
     producer.finish()?;
     info!(messages = sent, topic = args.topic, "delivered");
     Ok(())
+}
+
+fn connect(args: &ProduceArgs) -> anyhow::Result<Connection> {
+    let connection = Connection::new(&args.brokers, properties_of(&args.kafka)?)?;
+    check_broker(&connection, &args.topic)?;
+    Ok(connection)
 }
 
 /// Says at once when nobody answers or lets us in. A missing topic is the broker's to make or

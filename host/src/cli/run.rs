@@ -1,14 +1,12 @@
 //! `host run`: runs a job until it ends or a signal ends it, and prints its summary.
 
 use std::io::Write;
-use std::thread;
 
 use anyhow::Context;
 use clap::Args;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 use tracing::info;
 
+use crate::cli::signals::on_signals;
 use crate::config::{self, AggregateChanges, JobSpec, RunFlags};
 use crate::job::{self, StopHandle};
 use crate::progress::{self, Shown};
@@ -70,18 +68,12 @@ pub fn run(args: RunArgs, logs_for_people: bool) -> anyhow::Result<()> {
 
 /// The first signal asks the job to end, the second ends the process.
 fn stop_on_signals(stop: StopHandle) -> anyhow::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM]).context("signals cannot be caught")?;
-    thread::Builder::new()
-        .name("signals".into())
-        .spawn(move || {
-            for signal in signals.forever() {
-                if stop.is_asked() {
-                    signal_hook::low_level::exit(128 + signal);
-                }
-                info!(signal, "asked to stop; committing what is whole");
-                stop.stop();
-            }
-        })
-        .context("a thread for signals cannot be started")?;
-    Ok(())
+    on_signals(move |signal| {
+        if stop.is_asked() {
+            return false;
+        }
+        info!(signal, "asked to stop; committing what is whole");
+        stop.stop();
+        true
+    })
 }

@@ -1,6 +1,7 @@
 //! `host produce`: where messages come from and how fast they go out. The broker's
 //! side (acks, idempotence, retries) is the Kafka crate's.
 
+pub mod exchange;
 pub mod ndjson;
 pub mod pace;
 pub mod synthetic;

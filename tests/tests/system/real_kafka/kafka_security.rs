@@ -2,9 +2,8 @@
 //! here; and a user whose rights are taken away while a job runs.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
+use speed_layer_tests::certificate;
 use speed_layer_tests::host::Finished;
 use speed_layer_tests::job::{Job, new_folder};
 use speed_layer_tests::kafka::Broker;
@@ -37,8 +36,8 @@ struct Secure {
 impl Secure {
     fn start(validity: &[&str]) -> Self {
         let keys = new_folder().expect("a folder");
-        make_certificate(keys.path(), validity);
-        let store = keys.path().join("broker.p12").display().to_string();
+        certificate::make(keys.path(), validity);
+        let store = keys.path().join(certificate::KEYS).display().to_string();
         let plain = format!(
             "org.apache.kafka.common.security.plain.PlainLoginModule required user_reader=\"{PASSWORD}\";"
         );
@@ -58,7 +57,7 @@ impl Secure {
             ("listener.name.sasl_ssl.oauthbearer.sasl.jaas.config", bearer),
             ("ssl.keystore.type", "PKCS12"),
             ("ssl.keystore.location", &store),
-            ("ssl.keystore.password", "of-the-store"),
+            ("ssl.keystore.password", certificate::PASSWORD),
             ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
             ("super.users", "User:ANONYMOUS"),
         ]);
@@ -82,7 +81,7 @@ impl Secure {
     }
 
     fn trusting(&self, job: Job) -> Job {
-        let authority = self.keys.path().join("authority.pem");
+        let authority = self.keys.path().join(certificate::AUTHORITY);
         job.and("--kafka", format!("ssl.ca.location={}", authority.display()))
     }
 
@@ -104,20 +103,6 @@ fn with_password(job: Job, password: &str) -> Job {
     job.and("--kafka", "sasl.username=reader")
         .and("--kafka", "sasl.password=${TEST_KAFKA_PASSWORD}")
         .variable("TEST_KAFKA_PASSWORD", password)
-}
-
-/// A key pair that signs itself, for 127.0.0.1, by the JDK's own tool.
-fn make_certificate(folder: &Path, validity: &[&str]) {
-    let keytool = |words: &[&str]| {
-        let mut command = Command::new("keytool");
-        command.args(words).args(["-alias", "broker", "-storepass", "of-the-store"]);
-        command.args(["-keystore", "broker.p12"]).current_dir(folder);
-        let output = command.output().expect("keytool comes with java");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    };
-    let names = ["-dname", "CN=127.0.0.1", "-ext", "san=ip:127.0.0.1", "-storetype", "PKCS12"];
-    keytool(&[&["-genkeypair", "-keyalg", "RSA"], &names[..], validity].concat());
-    keytool(&["-exportcert", "-rfc", "-file", "authority.pem"]);
 }
 
 fn records() -> Vec<Placed> {
