@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use serde_json::json;
 use speed_layer::inside::{
-    Beginnings, EpochCommit, EpochContext, JobSpec, Opened, Planned, RecordFeed, RunFlags, Started,
-    StopHandle, load, store,
+    Beginnings, EpochCommit, EpochContext, JobHandle, JobSpec, Opened, Planned, RecordFeed, RunFlags,
+    Started, load, store,
 };
 use speed_layer_core::records::{Records, TimestampKind};
 use speed_layer_kafka::{PartitionFacts, PollLimits, PollOutcome, Position, TopicFacts};
@@ -98,7 +98,7 @@ impl<'a> Job<'a> {
         };
         let facts = TopicFacts { topic: spec.source.topic.clone(), id: None, partitions: vec![all] };
         let taken = Planned::of(spec, store(spec)?)?.take(None)?;
-        let (beginnings, stop) = (Beginnings::at_log_start(&facts), StopHandle::default());
+        let (beginnings, stop) = (Beginnings::at_log_start(&facts), JobHandle::default());
         let opened = taken.assemble(&facts, &beginnings, &stop, |_, _| {
             Ok(Started { source: None, lookout: None, feeds: vec![NoFeed] })
         })?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use serde_json::{Value, json};
-use speed_layer::inside::{JobSpec, RunFlags, StopHandle, Summary, load};
+use speed_layer::inside::{JobHandle, JobSpec, RunFlags, Summary, load};
 use speed_layer_kafka::{ANSWER_TIMEOUT, Broker, Connection};
 
 /// How long, how often, and which job.
@@ -53,7 +53,7 @@ impl Pairs {
     pub fn compare(
         self,
         what: &str,
-        mut job: impl FnMut(&JobSpec, bool, &StopHandle) -> anyhow::Result<Summary>,
+        mut job: impl FnMut(&JobSpec, bool, &JobHandle) -> anyhow::Result<Summary>,
         mut more: impl FnMut(&Run) -> (String, Value),
     ) -> anyhow::Result<()> {
         let Self { pairs, seconds, json, job: flags } = self;
@@ -110,12 +110,12 @@ fn timed(
     spec: &JobSpec,
     limit: Duration,
     records_there: u64,
-    job: impl FnOnce(&StopHandle) -> anyhow::Result<Summary>,
+    job: impl FnOnce(&JobHandle) -> anyhow::Result<Summary>,
 ) -> anyhow::Result<Run> {
     empty(spec)?;
     // What earlier runs have left in memory is no burden of this one.
     rustix::fs::sync();
-    let stop = StopHandle::default();
+    let stop = JobHandle::default();
     let timer = stop.clone();
     thread::spawn(move || {
         thread::sleep(limit);

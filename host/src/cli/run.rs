@@ -8,7 +8,7 @@ use tracing::info;
 
 use crate::cli::signals::on_signals;
 use crate::config::{self, AggregateChanges, JobSpec, RunFlags};
-use crate::job::{self, StopHandle};
+use crate::job::{self, JobHandle};
 use crate::progress::{self, Shown};
 
 #[derive(Debug, Args)]
@@ -54,7 +54,7 @@ pub fn run(args: RunArgs, logs_for_people: bool) -> anyhow::Result<()> {
     let changes = AggregateChanges { drop: args.drop_aggregate, backfill: args.backfill };
     let spec = config::load(args.flags)?.with_changes(changes)?;
     let spec = JobSpec { watch: args.watch, compile_apart: true, ..spec };
-    let stop = StopHandle::default();
+    let stop = JobHandle::default();
     stop_on_signals(stop.clone())?;
     if args.take_over {
         job::take_over(&spec)?;
@@ -67,7 +67,7 @@ pub fn run(args: RunArgs, logs_for_people: bool) -> anyhow::Result<()> {
 }
 
 /// The first signal asks the job to end, the second ends the process.
-fn stop_on_signals(stop: StopHandle) -> anyhow::Result<()> {
+fn stop_on_signals(stop: JobHandle) -> anyhow::Result<()> {
     on_signals(move |signal| {
         if stop.is_asked() {
             return false;

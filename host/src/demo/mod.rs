@@ -15,7 +15,7 @@ use anyhow::{Context, bail};
 use speed_layer_kafka::{Connection, MockKafka, Producer};
 
 use crate::config::{self, JobSpec, RunFlags};
-use crate::job::{self, Progress, StopHandle};
+use crate::job::{self, JobHandle, Progress};
 use crate::produce::synthetic::{TickPlan, Ticks, symbol_names};
 use crate::produce::{Message, Messages};
 
@@ -62,7 +62,7 @@ fn say(text: &str) -> anyhow::Result<()> {
 
 /// Produces on a thread of its own while the job runs on this one.
 fn stream(demo: &Demo, spec: &JobSpec, count: u64) -> anyhow::Result<job::Summary> {
-    let stop = StopHandle::default();
+    let stop = JobHandle::default();
     let committed = Arc::new(AtomicU64::new(0));
     let producer = {
         let (brokers, committed, stop) = (spec.source.brokers.clone(), Arc::clone(&committed), stop.clone());
@@ -99,7 +99,7 @@ fn ticks(demo: &Demo, count: u64) -> TickPlan {
     TickPlan { symbols: symbol_names(demo.symbols), seed: 7, count, start_ms, spread_ms: Some(spread_ms) }
 }
 
-fn produce(brokers: &str, plan: TickPlan, committed: &AtomicU64, stop: &StopHandle) -> anyhow::Result<()> {
+fn produce(brokers: &str, plan: TickPlan, committed: &AtomicU64, stop: &JobHandle) -> anyhow::Result<()> {
     let connection = Connection::new(brokers, [])?;
     let mut producer = Producer::new(&connection, TOPIC, DELIVERY_TIMEOUT)?;
     let mut ticks = Ticks::new(plan);

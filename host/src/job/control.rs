@@ -6,14 +6,14 @@ use std::sync::{Arc, OnceLock};
 
 use crossbeam_channel::Sender;
 
-/// Asks a job to commit what is whole and end. Clones ask the same job.
+/// Holds one job: asks it to commit what is whole and end, and tells how far it is. Clones hold the same.
 #[derive(Debug, Clone, Default)]
-pub struct StopHandle {
-    state: Arc<StopState>,
+pub struct JobHandle {
+    state: Arc<HandleState>,
 }
 
 #[derive(Debug, Default)]
-struct StopState {
+struct HandleState {
     asked: AtomicBool,
     wake: OnceLock<Sender<super::Event>>,
     live: Arc<Live>,
@@ -28,7 +28,7 @@ pub struct Live {
     pub to_read: OnceLock<u64>,
 }
 
-impl StopHandle {
+impl JobHandle {
     /// Asks; the job ends after one more commit.
     pub fn stop(&self) {
         self.state.asked.store(true, Ordering::SeqCst);

@@ -16,7 +16,7 @@ use tracing::{debug, info, warn};
 use super::changes::TopicChanges;
 use super::closing::Closing;
 use super::commit::{Done, EpochCommit, Folded};
-use super::control::StopHandle;
+use super::control::JobHandle;
 use super::partitions::Partitions;
 use super::progress::{Progress, Took};
 use super::swap::{Prepared, Seat, Trial, Watch};
@@ -40,7 +40,7 @@ pub struct Coordinator<'a> {
     pub source: Option<&'a Source>,
     pub epoch: Arc<EpochContext>,
     pub commits: &'a mut dyn EpochCommit,
-    pub stop: &'a StopHandle,
+    pub stop: &'a JobHandle,
     pub on_commit: &'a mut dyn FnMut(&Progress),
     pub pulse: Pulse,
     /// Waits for the next cut.

@@ -5,6 +5,6 @@ pub use super::commit::EpochCommit;
 pub use super::feed::RecordFeed;
 pub use super::open::{Opened, Planned, Started, store, store_over};
 pub use super::positions::Beginnings;
-pub use super::{StopHandle, Summary, run_over};
+pub use super::{JobHandle, Summary, run_over};
 pub use crate::config::{JobSpec, RunFlags, load};
 pub use crate::stages::EpochContext;

@@ -50,7 +50,7 @@ use speed_layer_store::PosixStore;
 use speed_layer_store::layer::FileLayer;
 use tracing::info;
 
-pub use control::StopHandle;
+pub use control::JobHandle;
 pub use open::{compiler, configured_plan};
 pub use progress::{PartitionStep, Progress, Standing};
 pub use summary::Summary;
@@ -88,7 +88,7 @@ pub enum Event {
 /// the next start goes on from the last commit.
 pub fn run(
     spec: &JobSpec,
-    stop: &StopHandle,
+    stop: &JobHandle,
     on_commit: &mut dyn FnMut(&Progress),
 ) -> anyhow::Result<Summary> {
     run_over(spec, open::store(spec)?, stop, on_commit)
@@ -101,7 +101,7 @@ pub fn run(
 pub fn run_over<L: FileLayer + Send + 'static>(
     spec: &JobSpec,
     store: PosixStore<L>,
-    stop: &StopHandle,
+    stop: &JobHandle,
     on_commit: &mut dyn FnMut(&Progress),
 ) -> anyhow::Result<Summary> {
     let opened = match Opened::open(spec, store, stop) {
@@ -159,7 +159,7 @@ fn part(source: Source) {
 }
 
 impl<F: RecordFeed + 'static, L: FileLayer + Send + 'static> Opened<'_, F, L> {
-    fn run(self, stop: &StopHandle, on_commit: &mut dyn FnMut(&Progress)) -> anyhow::Result<Summary> {
+    fn run(self, stop: &JobHandle, on_commit: &mut dyn FnMut(&Progress)) -> anyhow::Result<Summary> {
         let Self {
             spec,
             workers,

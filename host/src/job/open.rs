@@ -28,7 +28,7 @@ use super::aggregates::Removal;
 use super::budget::Budget;
 use super::changes::TopicChanges;
 use super::commit::{AggregateCommit, Beginning as CommitsBeginning, Commits, Joined, clock_bounds};
-use super::control::StopHandle;
+use super::control::JobHandle;
 use super::drift::Drift;
 use super::lookout::Lookout;
 use super::memory::{HoldsGroups, Memory};
@@ -77,7 +77,7 @@ struct Found {
 impl<'a, L: FileLayer + Send + 'static> Opened<'a, Feed, L> {
     /// # Errors
     /// Whatever a start is refused for, each a paragraph that says what to do.
-    pub fn open(spec: &'a JobSpec, store: PosixStore<L>, stop: &StopHandle) -> anyhow::Result<Self> {
+    pub fn open(spec: &'a JobSpec, store: PosixStore<L>, stop: &JobHandle) -> anyhow::Result<Self> {
         let planned = Planned::of(spec, store)?;
         let connection = Connection::new(&spec.source.brokers, spec.source.properties.clone())?;
         let broker = Broker::new(&connection, ANSWER_TIMEOUT)?;
@@ -222,7 +222,7 @@ impl<'a, L: FileLayer> Taken<'a, L> {
         self,
         facts: &TopicFacts,
         beginnings: &Beginnings,
-        stop: &StopHandle,
+        stop: &JobHandle,
         start: impl FnOnce(&[Assignment], Sender<Event>) -> anyhow::Result<Started<F>>,
     ) -> anyhow::Result<Opened<'a, F, L>> {
         let spec = self.spec;

@@ -24,7 +24,7 @@ use recomputed::{published, recompute};
 
 use super::open::{Opened, Planned, Started, store};
 use super::positions::{self, Beginnings};
-use super::{StopHandle, Summary};
+use super::{JobHandle, Summary};
 use crate::config::{self, JobSpec, RunFlags};
 
 const DAY_MS: i64 = 86_400_000;
@@ -56,7 +56,7 @@ fn spec(folder: &Path, cap: Option<u64>) -> JobSpec {
 
 /// One bounded run over what the topic holds now.
 fn run(spec: &JobSpec, topic: &MemoryTopic, workers: usize) -> Summary {
-    open(spec, topic, workers).run(&StopHandle::default(), &mut |_| {}).unwrap()
+    open(spec, topic, workers).run(&JobHandle::default(), &mut |_| {}).unwrap()
 }
 
 /// A job that is ready to run over what the topic holds now.
@@ -77,7 +77,7 @@ fn try_open<'a>(
         Some(stored) => positions::resumed(&spec.source, stored, &facts).unwrap(),
         None => Beginnings::at_log_start(&facts),
     };
-    let stop = StopHandle::default();
+    let stop = JobHandle::default();
     let taken = taken.backfill(&facts, &beginnings, || Ok(topic.clone()), &stop)?;
     taken.assemble(&facts, &beginnings, &stop, |assignments, _events| {
         Ok(Started { source: None, lookout: None, feeds: topic.feeds(assignments, workers) })

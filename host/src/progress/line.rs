@@ -11,7 +11,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressStyle};
 
-use crate::job::{Progress, StopHandle};
+use crate::job::{JobHandle, Progress};
 use crate::logs;
 
 const EVERY: Duration = Duration::from_millis(250);
@@ -36,7 +36,7 @@ struct Told {
 impl StatusLine {
     /// # Errors
     /// There is no thread to be had.
-    pub fn start(name: &str, job: StopHandle) -> anyhow::Result<Self> {
+    pub fn start(name: &str, job: JobHandle) -> anyhow::Result<Self> {
         let (alive, end) = bounded::<()>(0);
         let last = Arc::new(Mutex::new(None));
         let mut painter = Painter {
@@ -74,7 +74,7 @@ impl Drop for StatusLine {
 
 struct Painter {
     name: String,
-    job: StopHandle,
+    job: JobHandle,
     bar: ProgressBar,
     /// How many records had been taken in, and when.
     looks: VecDeque<(Instant, u64)>,

@@ -10,7 +10,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 
 use crate::config::JobSpec;
-use crate::job::{Progress, StopHandle};
+use crate::job::{JobHandle, Progress};
 use line::StatusLine;
 
 /// What is shown.
@@ -37,7 +37,7 @@ impl Shown {
     ///
     /// # Errors
     /// There is no thread to be had.
-    pub fn start(kind: Kind, for_people: bool, spec: &JobSpec, job: &StopHandle) -> anyhow::Result<Self> {
+    pub fn start(kind: Kind, for_people: bool, spec: &JobSpec, job: &JobHandle) -> anyhow::Result<Self> {
         Ok(match kind {
             Kind::Auto if for_people && std::io::stderr().is_terminal() => {
                 Self::Line(StatusLine::start(&spec.name, job.clone())?)

@@ -107,7 +107,8 @@ fn every_command_has_a_manual_page() {
     let man = folder.path().join("man/man1");
     let written = host(&["man", &man.display().to_string()]);
     assert!(written.status.success(), "{}", written.told());
-    let page = |name: &str| fs::read_to_string(man.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let page =
+        |name: &str| fs::read_to_string(man.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
     for (name, said) in [
         ("host.1", "Speed Layer"),
         ("host-run.1", "take\\-over"),

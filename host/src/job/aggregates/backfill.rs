@@ -20,7 +20,7 @@ use tracing::info;
 
 use super::order::Order;
 use crate::config::{ClockSpec, JobSpec};
-use crate::job::StopHandle;
+use crate::job::JobHandle;
 use crate::job::commit::{
     AggregateCommit, Beginning as CommitsBeginning, Commits, EpochCommit, Joined, Staged, clock_bounds,
 };
@@ -68,7 +68,7 @@ pub fn build<T: RereadTopic, L: FileLayer + Send + 'static>(
     over: &Over<'_>,
     committer: Committer<PosixStore<L>>,
     topic: &T,
-    stop: &StopHandle,
+    stop: &JobHandle,
 ) -> anyhow::Result<(Committer<PosixStore<L>>, Checkpoint, Joined)> {
     let names = order.names.join(", ");
     info!(aggregates = %names, "built from the job's first record on, before the stream goes on");
@@ -143,7 +143,7 @@ impl<S: CommitStore<Chain: Send + 'static>> Building<S> {
         &mut self,
         stretch: &Stretch,
         topic: &impl RereadTopic,
-        stop: &StopHandle,
+        stop: &JobHandle,
     ) -> anyhow::Result<u64> {
         let records = read_steered(topic, stretch, &mut |records, feed| {
             ensure!(!stop.is_asked(), BackfillStopped);

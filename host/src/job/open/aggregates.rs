@@ -8,7 +8,7 @@ use speed_layer_store::LetterSender;
 use speed_layer_store::layer::FileLayer;
 
 use super::{Planned, Taken};
-use crate::job::StopHandle;
+use crate::job::JobHandle;
 use crate::job::aggregates::{Order, Over, build};
 use crate::job::positions::Beginnings;
 use crate::job::replay::RereadTopic;
@@ -47,7 +47,7 @@ impl<L: FileLayer + Send + 'static> Taken<'_, L> {
         facts: &TopicFacts,
         beginnings: &Beginnings,
         again: impl FnOnce() -> anyhow::Result<T>,
-        stop: &StopHandle,
+        stop: &JobHandle,
     ) -> anyhow::Result<Self> {
         let (checkpoint, store) = (self.checkpoint.as_ref(), self.committer.store());
         let order = Order::of(self.spec, checkpoint, store, facts, &beginnings.gaps)?;

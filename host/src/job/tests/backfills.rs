@@ -7,7 +7,7 @@ use super::{DAY_MS, START_MS, run, spec, try_open};
 use crate::config::{AggregateChanges, JobSpec};
 use crate::job::commit::Joined;
 use crate::job::open::store;
-use crate::job::{StopHandle, Summary};
+use crate::job::{JobHandle, Summary};
 use speed_layer_store::peek;
 
 const HOUR_MS: i64 = 3_600_000;
@@ -106,6 +106,6 @@ fn what_does_not_fit_into_memory_is_refused_and_the_job_is_as_it_was() {
     assert!(!both.aggregates[1].output.exists());
     both.memory_max = None;
     let opened = try_open(&both, &topic, 2).unwrap();
-    let summary = opened.run(&StopHandle::default(), &mut |_| {}).unwrap();
+    let summary = opened.run(&JobHandle::default(), &mut |_| {}).unwrap();
     assert_eq!(joined(&summary).windows_out, 0, "nothing is closed yet");
 }

@@ -12,7 +12,7 @@ use super::poison::{Where, up_to};
 use super::recomputed::{batches, published, recompute};
 use super::{DAY_MS, START_MS, run, spec, try_open};
 use crate::config::{JobSpec, OnGroupFailure};
-use crate::job::StopHandle;
+use crate::job::JobHandle;
 
 const HOUR_MS: i64 = 3_600_000;
 /// A group whose highest price is this one is what the guest trips over.
@@ -80,7 +80,7 @@ fn a_group_that_a_plugin_fails_on_stops_the_job_and_is_named() {
             let ticks = ticks();
             let mut topic = MemoryTopic::new(1);
             topic.append(&ticks);
-            let stopped = try_open(&spec, &topic, 1).unwrap().run(&StopHandle::default(), &mut |_| {});
+            let stopped = try_open(&spec, &topic, 1).unwrap().run(&JobHandle::default(), &mut |_| {});
             let told = format!("{:#}", stopped.unwrap_err());
             let (symbol, start_ms) =
                 tripped(&ticks).into_iter().min_by_key(|(_, start_ms)| *start_ms).unwrap();
@@ -153,7 +153,7 @@ fn a_plugin_that_fails_on_every_group_stops_the_job_all_the_same() {
     let ticks = memory::jittered_ticks(29, 3_000, 50, 3 * DAY_MS, START_MS);
     let mut topic = MemoryTopic::new(1);
     topic.append(&ticks);
-    let stopped = try_open(&spec, &topic, 1).unwrap().run(&StopHandle::default(), &mut |_| {});
+    let stopped = try_open(&spec, &topic, 1).unwrap().run(&JobHandle::default(), &mut |_| {});
     let told = format!("{:#}", stopped.unwrap_err());
     assert!(told.contains("fails on more than 10 groups of") && told.contains("poison_share_max"), "{told}");
     assert!(group_letters(&spec).is_empty());

@@ -17,7 +17,7 @@ use super::recomputed::{Table, published, recompute};
 use super::resets::run_with_swap_of;
 use super::{DAY_MS, START_MS, open, run, spec, try_open};
 use crate::config::JobSpec;
-use crate::job::StopHandle;
+use crate::job::JobHandle;
 use crate::job::swap::{Outcome, Windows};
 use crate::plan::StageName;
 
@@ -86,7 +86,7 @@ impl Hostile {
     /// Why the job does not start or stops.
     fn stops(&self) -> String {
         let opened = try_open(&self.spec, &self.topic, 1);
-        let ended = opened.and_then(|opened| opened.run(&StopHandle::default(), &mut |_| {}));
+        let ended = opened.and_then(|opened| opened.run(&JobHandle::default(), &mut |_| {}));
         format!("{:#}", ended.expect_err("it stops"))
     }
 

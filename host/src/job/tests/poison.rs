@@ -15,7 +15,7 @@ use super::memory::{self, MemoryTopic, Tick};
 use super::recomputed::{published, recompute};
 use super::{DAY_MS, START_MS, open, run, spec};
 use crate::config::{JobSpec, StageSpec};
-use crate::job::StopHandle;
+use crate::job::JobHandle;
 
 pub const TRAP: f64 = 1_000_001.25;
 const LOOP: f64 = 1_000_002.25;
@@ -159,7 +159,7 @@ fn a_plugin_that_fails_on_too_many_rows_stops_the_job_before_the_batch() {
     ticks[1_000..1_300].iter_mut().for_each(|tick| tick.price = TRAP);
     let mut topic = MemoryTopic::new(1);
     topic.append(&ticks);
-    let stopped = open(&spec, &topic, 1).run(&StopHandle::default(), &mut |_| {}).unwrap_err();
+    let stopped = open(&spec, &topic, 1).run(&JobHandle::default(), &mut |_| {}).unwrap_err();
     let told = format!("{stopped:#}");
     assert!(told.contains("poison_share_max") && told.contains("offsets 1000 to 1999"), "{told}");
     assert!(letters(&spec).is_empty());

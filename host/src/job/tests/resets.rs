@@ -16,7 +16,7 @@ use super::{DAY_MS, START_MS, open, run, spec};
 use crate::config::JobSpec;
 use crate::job::open::Opened;
 use crate::job::swap::{Outcome, Windows};
-use crate::job::{Progress, StopHandle, Summary};
+use crate::job::{JobHandle, Progress, Summary};
 use crate::plan::StageName;
 
 /// The commits between which the swap is prepared: the job waits for it before the second.
@@ -58,7 +58,7 @@ pub fn run_with_swap_of(
             [_, at] if progress.epoch == at => is_prepared.recv().unwrap(),
             _ => {}
         };
-        let summary = opened.run(&StopHandle::default(), &mut wait).unwrap();
+        let summary = opened.run(&JobHandle::default(), &mut wait).unwrap();
         summary.account.check().unwrap();
         (summary, swap.join().unwrap())
     })

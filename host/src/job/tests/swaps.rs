@@ -8,7 +8,7 @@ use super::memory::{self, MemoryTopic, Tick};
 use super::recomputed::{Table, published, recompute};
 use super::{DAY_MS, START_MS, open, spec};
 use crate::config::JobSpec;
-use crate::job::StopHandle;
+use crate::job::JobHandle;
 use crate::job::swap::{Outcome, Request, Shadowing, Swapper, Windows};
 use crate::plan::StageName;
 
@@ -79,7 +79,7 @@ pub fn run(
     let swapper = Arc::clone(&opened.swapper);
     let summary = thread::scope(|scope| {
         scope.spawn(|| meddle(&spec, &swapper));
-        opened.run(&StopHandle::default(), &mut |_| {}).unwrap()
+        opened.run(&JobHandle::default(), &mut |_| {}).unwrap()
     });
     summary.account.check().unwrap();
     assert_eq!(summary.account.records_in, ticks.len() as u64);

@@ -12,7 +12,7 @@ use super::recomputed::{published, recompute};
 use super::swaps::{plugin, request, variant};
 use super::{DAY_MS, START_MS, open, run, spec, try_open};
 use crate::config::JobSpec;
-use crate::job::StopHandle;
+use crate::job::JobHandle;
 use crate::job::swap::{Outcome, Request};
 use crate::plan::StageName;
 use crate::trust::SecretKey;
@@ -137,7 +137,7 @@ fn a_swap_and_what_the_checkpoint_keeps_need_a_signature_too() {
             let swapped = swap(Some(&good), false).unwrap().unwrap();
             assert!(matches!(swapped.outcome, Outcome::Swapped { .. }), "{swapped:?}");
         });
-        opened.run(&StopHandle::default(), &mut |_| {}).unwrap();
+        opened.run(&JobHandle::default(), &mut |_| {}).unwrap();
     });
     assert_eq!(published(&spec.aggregates[0].output), recompute(&ticks, &topic, DAY_MS, HOUR_MS));
     // The file is the old plugin's: the new one is what the checkpoint keeps, with its signature.
