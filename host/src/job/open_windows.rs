@@ -326,11 +326,15 @@ impl OpenWindows {
     fn parts(&self, mut groups: Vec<Group>, finished: &[RecordBatch]) -> anyhow::Result<Vec<ClosedPart>> {
         let all = arrow_select::concat::concat_batches(&self.output, finished)?;
         groups.sort_by(|a, b| (&a.path, a.start_us).cmp(&(&b.path, b.start_us)));
+        let order: arrow_array::UInt32Array = groups.iter().map(|group| group.row as u32).collect();
+        let sorted = arrow_select::take::take_record_batch(&all, &order)?;
+        let mut first = 0;
         groups
             .chunk_by(|a, b| a.path == b.path)
             .map(|of_key| {
-                let rows: arrow_array::UInt32Array = of_key.iter().map(|group| group.row as u32).collect();
-                let rows = arrow_select::take::take_record_batch(&all, &rows)?;
+                // A view: rows of their own for each of very many keys would take many times as much memory.
+                let rows = sorted.slice(first, of_key.len());
+                first += of_key.len();
                 Ok(ClosedPart { path: of_key[0].path.clone(), rows })
             })
             .collect()
