@@ -200,7 +200,9 @@ const COUNTED: &str = r#"
 import sys, duckdb
 files = f"{sys.argv[1]}/**/*.parquet"
 query = f"select count(*), count(distinct symbol), sum(tick_count), min(symbol), max(symbol) from read_parquet('{files}', hive_partitioning = true, hive_types_autocast = false)"
-print(*duckdb.connect().execute(query).fetchone())
+db = duckdb.connect()
+db.execute("set enable_progress_bar = false")
+print(*db.execute(query).fetchone())
 "#;
 
 #[test]
