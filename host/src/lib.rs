@@ -4,7 +4,8 @@
 //! A record's way: `job` (source and workers) → `stages` (parse, clock, transforms,
 //! fold) → `job` again (merge, finish, commit). `config` and `plan` come before it,
 //! `cli`, `produce` and `demo` stand around it; `recompute` makes rows of the past again,
-//! `letters` works with what did not get through, `progress` shows how a job goes.
+//! `letters` works with what did not get through, `progress` shows how a job goes, `serve` tells
+//! it over HTTP.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
@@ -21,6 +22,7 @@ mod plan;
 mod produce;
 mod progress;
 mod recompute;
+mod serve;
 mod stages;
 mod trust;
 

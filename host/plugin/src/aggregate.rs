@@ -65,7 +65,7 @@ impl Aggregator {
         let batch = self.instance.offer(Callback::Update, lower(&self.needs, batch_rows, columns))?;
         let before = self.instance.offer(Callback::Update, lower_batch(self.state.fields(), states))?;
         let (columns, state_columns) = (batch.columns(), before.columns());
-        let after = self.instance.call_batch(Callback::Update, |guest, store| {
+        let after = self.instance.call_batch(Callback::Update, rows.len(), |guest, store| {
             let states = before.batch(&state_columns);
             guest.call_update(store, context.into(), batch.batch(&columns), rows, groups, states)
         })?;
@@ -84,7 +84,7 @@ impl Aggregator {
         let left = self.instance.offer(Callback::Merge, lower_batch(self.state.fields(), left))?;
         let right = self.instance.offer(Callback::Merge, lower_batch(self.state.fields(), right))?;
         let (left_columns, right_columns) = (left.columns(), right.columns());
-        let merged = self.instance.call_batch(Callback::Merge, |guest, store| {
+        let merged = self.instance.call_batch(Callback::Merge, rows, |guest, store| {
             guest.call_merge(store, context.into(), left.batch(&left_columns), right.batch(&right_columns))
         })?;
         self.accept_states(Callback::Merge, merged, rows)
@@ -106,7 +106,7 @@ impl Aggregator {
         let states = self.instance.offer(Callback::Finish, lower_batch(self.state.fields(), states))?;
         let keys = self.instance.offer(Callback::Finish, lower_batch(keys.schema_ref().fields(), keys))?;
         let (state_columns, key_columns) = (states.columns(), keys.columns());
-        let finished = self.instance.call_batch(Callback::Finish, |guest, store| {
+        let finished = self.instance.call_batch(Callback::Finish, groups, |guest, store| {
             let (states, keys) = (states.batch(&state_columns), keys.batch(&key_columns));
             guest.call_finish(store, context.into(), states, keys, Windows { start_us, end_us }, is_final)
         })?;

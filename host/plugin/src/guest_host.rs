@@ -8,7 +8,7 @@ use crate::bindings::speed_layer::plugin::{host, types};
 use crate::deadline::CallTimer;
 use crate::meter::Meter;
 use crate::printable::printable;
-use crate::{Limits, PluginId};
+use crate::{Limits, PluginId, Usage};
 
 const MESSAGE_BYTES_MAX: usize = 4 << 10;
 const MESSAGES_PER_CALL_MAX: u32 = 100;
@@ -22,8 +22,8 @@ pub(crate) struct GuestHost {
 }
 
 impl GuestHost {
-    pub fn new(plugin: Arc<PluginId>, limits: &Limits) -> Self {
-        Self { plugin, meter: Meter::new(limits), timer: CallTimer::of(limits, 1.0), messages: 0 }
+    pub fn new(plugin: Arc<PluginId>, limits: &Limits, usage: Arc<Usage>) -> Self {
+        Self { plugin, meter: Meter::new(limits, usage), timer: CallTimer::of(limits, 1.0), messages: 0 }
     }
 
     /// Starts the call's timer, with this many times the time of a call, and its allowance of messages.

@@ -3,6 +3,7 @@
 //! is spent. Converts no values.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use wasmtime::component::{Instance as Component, InstancePre};
 use wasmtime::{Store, Trap, UpdateDeadline};
@@ -40,7 +41,10 @@ impl<G> Instance<G> {
         functions: impl FnOnce(&mut Store<GuestHost>, &Component) -> wasmtime::Result<G>,
     ) -> Result<Self, PluginError> {
         let limits = &plugin.loaded().limits;
-        let mut store = Store::new(pre.engine(), GuestHost::new(Arc::clone(&plugin.loaded().id), limits));
+        let mut store = Store::new(
+            pre.engine(),
+            GuestHost::new(Arc::clone(&plugin.loaded().id), limits, Arc::clone(plugin.usage())),
+        );
         if limits_are_on() {
             bound(&mut store, limits);
         }
@@ -71,7 +75,8 @@ impl<G> Instance<G> {
         self.store.data_mut().end_call();
         result.map_err(|error| {
             self.spent = true;
-            failure(&self.plugin, callback, &error, self.store.data_mut().meter.take_refused())
+            let refused = self.store.data_mut().meter.take_refused();
+            self.noted(failure(&self.plugin, callback, &error, refused))
         })
     }
 
@@ -80,23 +85,26 @@ impl<G> Instance<G> {
         self.times = times;
     }
 
-    /// A call whose failure is the plugin's own wish.
+    /// A call with `rows` rows or groups, whose failure is the plugin's own wish.
     pub fn call_batch<T>(
         &mut self,
         callback: Callback,
+        rows: usize,
         function: impl FnOnce(&G, &mut Store<GuestHost>) -> wasmtime::Result<Result<T, types::Failure>>,
     ) -> Result<T, PluginError> {
-        let outcome = self.call(callback, function)?;
-        outcome.map_err(|failure| {
+        let began = Instant::now();
+        let outcome = self.call(callback, function);
+        self.plugin.usage().note_call(callback, rows, began.elapsed());
+        outcome?.map_err(|failure| {
             let call = self.plugin.call_site(callback);
-            match failure {
+            self.noted(match failure {
                 types::Failure::RetryBatch(message) => {
                     PluginError::RetryBatch { call, message: explanation(&message) }
                 }
                 types::Failure::StopJob(message) => {
                     PluginError::StopJob { call, message: explanation(&message) }
                 }
-            }
+            })
         })
     }
 
@@ -124,8 +132,15 @@ impl<G> Instance<G> {
     pub fn accept<T>(&mut self, callback: Callback, checked: Result<T, Clause>) -> Result<T, PluginError> {
         checked.map_err(|clause| {
             self.spent = true;
-            PluginError::Contract { call: self.plugin.call_site(callback), clause: Box::new(clause) }
+            let call = self.plugin.call_site(callback);
+            self.noted(PluginError::Contract { call, clause: Box::new(clause) })
         })
+    }
+
+    /// Counts a failure.
+    fn noted(&self, error: PluginError) -> PluginError {
+        self.plugin.usage().note_failure(&error);
+        error
     }
 
     /// What the host gives, if it can cross the boundary.

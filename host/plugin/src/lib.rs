@@ -40,6 +40,7 @@ mod stage;
 mod surface;
 mod switch;
 mod transform;
+mod usage;
 
 pub use admission::Admission;
 pub use aggregate::{Aggregator, Finished};
@@ -67,3 +68,4 @@ pub use surface::CONTRACT_VERSION;
 #[cfg(feature = "unlimited")]
 pub use switch::set_limits;
 pub use transform::{Transformed, Transformer};
+pub use usage::{CALL_BOUNDS_US, CallCount, Usage};

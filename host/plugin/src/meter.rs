@@ -3,9 +3,11 @@
 //! and mostly ends in a trap that does not say why. Memory that was granted stays counted until the instance is
 //! dropped, even where the system then had none to give.
 
+use std::sync::Arc;
+
 use wasmtime::ResourceLimiter;
 
-use crate::Limits;
+use crate::{Limits, Usage};
 
 /// The growth that was refused last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,17 +23,25 @@ pub(crate) enum Refused {
 pub(crate) struct Meter {
     limits: Limits,
     memory_bytes: u64,
+    usage: Arc<Usage>,
     refused: Option<Refused>,
 }
 
 impl Meter {
-    pub fn new(limits: &Limits) -> Self {
-        Self { limits: limits.clone(), memory_bytes: 0, refused: None }
+    /// What is granted is also noted in `usage`, until this is dropped.
+    pub fn new(limits: &Limits, usage: Arc<Usage>) -> Self {
+        Self { limits: limits.clone(), memory_bytes: 0, usage, refused: None }
     }
 
     /// What was refused since this was last called.
     pub fn take_refused(&mut self) -> Option<Refused> {
         self.refused.take()
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.usage.memory_freed(self.memory_bytes);
     }
 }
 
@@ -49,6 +59,7 @@ impl ResourceLimiter for Meter {
             return Ok(false);
         }
         self.memory_bytes = total;
+        self.usage.memory_grown(growth);
         Ok(true)
     }
 
@@ -83,7 +94,10 @@ mod tests {
     use super::*;
 
     fn meter() -> Meter {
-        Meter::new(&Limits { memory_bytes_max: 100, table_elements_max: 10, ..Limits::default() })
+        Meter::new(
+            &Limits { memory_bytes_max: 100, table_elements_max: 10, ..Limits::default() },
+            Arc::default(),
+        )
     }
 
     #[test]

@@ -57,9 +57,9 @@ impl Parser {
     /// Parses a batch. On an error none of it counts.
     pub fn parse(&mut self, context: &Context, records: &Records) -> Result<Parsed, PluginError> {
         let raw = self.instance.offer(Callback::Parse, lower_records(records, self.reads))?;
-        let parsed = self
-            .instance
-            .call_batch(Callback::Parse, |guest, store| guest.call_parse(store, context.into(), raw))?;
+        let parsed = self.instance.call_batch(Callback::Parse, records.len(), |guest, store| {
+            guest.call_parse(store, context.into(), raw)
+        })?;
         let checked = lift_parsed(&self.output, records.len(), parsed, self.instance.output_rows_max());
         self.instance.accept(Callback::Parse, checked)
     }

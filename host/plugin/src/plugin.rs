@@ -12,7 +12,7 @@ use crate::guest_host::GuestHost;
 use crate::surface::CONTRACT_VERSION;
 use crate::{
     AggregateDescription, Aggregator, CallSite, Callback, Limits, LoadError, ParseDescription, Parser,
-    PluginError, PluginId, Stage, TransformDescription, Transformer,
+    PluginError, PluginId, Stage, TransformDescription, Transformer, Usage,
 };
 
 /// How to start an instance of the one stage that a component exports.
@@ -41,6 +41,7 @@ pub(crate) struct Loaded {
     pub signature: Option<Arc<[u8]>>,
     pub limits: Limits,
     pub entry: Entry,
+    pub usage: Arc<Usage>,
 }
 
 /// A plugin that can be described and opened. Cheap to clone; any thread may open
@@ -92,6 +93,11 @@ impl Plugin {
     /// The signature that it was loaded with, whether somebody has looked at it or not.
     pub fn signature(&self) -> Option<&[u8]> {
         self.loaded.signature.as_deref()
+    }
+
+    /// What it was called for since it was loaded.
+    pub fn usage(&self) -> &Arc<Usage> {
+        &self.loaded.usage
     }
 
     /// Refuses a plugin that is not of the stage it is used for.

@@ -125,6 +125,7 @@ impl Runtime {
             signature: signature.map(Into::into),
             limits: self.limits.clone(),
             entry,
+            usage: Arc::default(),
         }))
     }
 }

@@ -76,7 +76,7 @@ impl Transformer {
     ) -> Result<Transformed, PluginError> {
         let lowered = self.instance.offer(Callback::Transform, lower(&self.given, rows, columns))?;
         let params = lowered.columns();
-        let transformed = self.instance.call_batch(Callback::Transform, |guest, store| {
+        let transformed = self.instance.call_batch(Callback::Transform, rows, |guest, store| {
             guest.call_transform(store, context.into(), lowered.batch(&params))
         })?;
         let checked = lift_transformed(&self.output, rows, transformed);

@@ -10,6 +10,7 @@ use crate::cli::signals::on_signals;
 use crate::config::{self, AggregateChanges, JobSpec, RunFlags};
 use crate::job::{self, JobHandle};
 use crate::progress::{self, Shown};
+use crate::serve::{self, Board};
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -42,6 +43,7 @@ const EXAMPLES: &str = "Examples:
   host run pipeline.toml --take-over
   host run pipeline.toml --watch
   host run pipeline.toml --progress json
+  host run pipeline.toml --http 127.0.0.1:8080
   host run pipeline.toml --backfill hourly
   host run pipeline.toml --drop-aggregate hourly
   host run ... --kafka security.protocol=SASL_SSL --kafka 'sasl.password=${KAFKA_PASSWORD}'
@@ -60,7 +62,14 @@ pub fn run(args: RunArgs, logs_for_people: bool) -> anyhow::Result<()> {
         job::take_over(&spec)?;
     }
     let shown = Shown::start(args.progress, logs_for_people, &spec, &stop)?;
-    let outcome = job::run(&spec, &stop, &mut |progress| shown.show(&spec, progress));
+    let board = Board::new(&spec, &stop);
+    if let Some(listen) = &spec.http {
+        serve::start(listen, &board)?;
+    }
+    let outcome = job::run(&spec, &stop, &mut |progress| {
+        shown.show(&spec, progress);
+        board.note(progress);
+    });
     drop(shown);
     let summary = outcome?;
     writeln!(std::io::stdout(), "{}", summary.to_json()).context("the summary cannot be written to stdout")

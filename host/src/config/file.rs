@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::ConfigError;
+use super::http::FileHttp;
 use super::job::{
     AggregateChanges, AggregateSpec, ClockSpec, JobSpec, OnDataLoss, SideSinks, SourceSpec, StageSpec, Start,
     Trigger,
@@ -36,6 +37,7 @@ pub struct FileJob {
     pub dead_letters: FileSide,
     pub late: FileSide,
     pub limits: FileLimits,
+    pub http: FileHttp,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -169,6 +171,7 @@ impl FileJob {
             compile_apart: false,
             trust: self.trust,
             memory_max,
+            http: self.http.finish()?,
             changes: AggregateChanges::default(),
         })
     }

@@ -88,6 +88,9 @@ pub struct RunFlags {
     /// Where compiled plugins are kept [default: the user's cache folder]
     #[arg(long, value_name = "DIR", env = "SPEED_LAYER_PLUGIN_CACHE", help_heading = "Commits")]
     pub plugin_cache: Option<PathBuf>,
+    /// Tell metrics, health and progress over HTTP at this address; port 0 takes a free one [default: off]
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Progress")]
+    pub http: Option<String>,
 }
 
 /// The job that flags and, when one is named, a pipeline file describe.
@@ -131,6 +134,7 @@ fn overlay(job: &mut FileJob, flags: RunFlags) -> Result<(), ConfigError> {
     put(&mut job.max_records_per_trigger, flags.max_records_per_trigger);
     put(&mut job.checkpoint, flags.checkpoint);
     put(&mut job.plugin_cache, flags.plugin_cache);
+    put(&mut job.http.listen, flags.http);
     let of_aggregate = AggregateFlags {
         plugin: flags.aggregate,
         key: flags.key,

@@ -36,6 +36,8 @@ pub struct JobSpec {
     pub trust: Vec<PathBuf>,
     /// What open groups may take, bytes; by default half of what the process may have.
     pub memory_max: Option<u64>,
+    /// Where it answers over HTTP, `HOST:PORT`; `None`: nowhere.
+    pub http: Option<String>,
     pub changes: AggregateChanges,
 }
 

@@ -7,6 +7,7 @@
 mod changes;
 mod file;
 mod flags;
+mod http;
 mod job;
 mod limits;
 mod nearest;

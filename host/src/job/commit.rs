@@ -7,7 +7,7 @@ mod sides;
 mod trial;
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use speed_layer_core::account::Account;
@@ -31,7 +31,7 @@ use super::recipe::recipe;
 use super::snapshots::Snapshots;
 use super::swap::OpenState;
 use crate::config::{AggregateSpec, ClockSpec, Compression, SideSinks};
-use crate::stages::{AggregateClock, EpochContext, Partial, Sides};
+use crate::stages::{AggregateClock, EpochContext, Partial, SideCounts, Sides};
 
 pub use group_letters::given_up;
 pub use join::Joined;
@@ -119,6 +119,12 @@ pub struct Done {
     pub event_times: EventSpan,
     pub windows: u64,
     pub files: usize,
+    pub published_bytes: u64,
+    pub sides: SideCounts,
+    pub stage: Duration,
+    /// Until the epoch was sealed, and from then on.
+    pub seal: Duration,
+    pub publish: Duration,
     /// Since the process started.
     pub total_records: u64,
     /// Since the process started.
@@ -220,14 +226,18 @@ impl<S: CommitStore<Chain: Send + 'static>> EpochCommit for Commits<S> {
         partitions: &Partitions,
     ) -> anyhow::Result<Done> {
         self.snapshots.settle(&mut self.committer, false)?;
+        let (began, side_counts) = (Instant::now(), SideCounts::of(&folded.sides));
         let (changed, event_times) = (std::mem::take(&mut folded.changed), folded.event_times);
         let mut staged = Staged::default();
         let (account, windows) = self.stage(epoch, folded, clocks, partitions, &mut staged)?;
         self.stage_partials(epoch, partitions, &mut staged.files)?;
+        let (staging, sealing) = (began.elapsed(), Instant::now());
         let (kind, states) = self.states(&changed).context("the open windows cannot be written down")?;
         let progress = self.progress(epoch, clocks, partitions);
         let Staged { files, outbox } = staged;
+        let published_bytes = files.iter().map(|file| file.bytes).sum();
         let committed = self.committer.commit(PendingCommit { progress, kind, states, files, outbox })?;
+        let seal = sealing.elapsed().saturating_sub(committed.publish);
         self.gaps_committed = self.gaps.len();
         self.writes_all = false;
         self.snapshots.begin_due(&mut self.committer)?;
@@ -240,6 +250,11 @@ impl<S: CommitStore<Chain: Send + 'static>> EpochCommit for Commits<S> {
             event_times,
             windows,
             files: committed.files,
+            published_bytes,
+            sides: side_counts,
+            stage: staging,
+            seal,
+            publish: committed.publish,
             total_records: self.account.records_in,
             total_windows: self.windows_out,
         })

@@ -419,7 +419,9 @@ impl Coordinator<'_> {
         let (fold, began) = (folded.began.elapsed(), Instant::now());
         let done = self.commits.seal(epoch, folded, clocks, &self.partitions)?;
         let since_last = self.pulse.note_commit();
-        let took = Took { since_last, cut: self.pulse.watch.last().whole(), fold, commit: began.elapsed() };
+        let cut = self.pulse.watch.last().whole();
+        let Done { stage, seal, publish, .. } = done;
+        let took = Took { since_last, cut, fold, commit: began.elapsed(), stage, seal, publish };
         let taken_in = self.shared.live.taken_in.load(Ordering::Relaxed);
         info!(
             epoch = epoch.epoch,
@@ -452,6 +454,8 @@ impl Coordinator<'_> {
             event_times: done.event_times,
             windows: done.windows,
             files: done.files,
+            published_bytes: done.published_bytes,
+            sides: done.sides,
             records_in: done.total_records,
             windows_out: done.total_windows,
             clock_ms: self.partitions.clock_ms(),

@@ -50,9 +50,10 @@ use speed_layer_store::PosixStore;
 use speed_layer_store::layer::FileLayer;
 use tracing::info;
 
-pub use control::JobHandle;
+pub use control::{JobHandle, Phase};
 pub use open::{compiler, configured_plan};
-pub use progress::{PartitionStep, Progress, Standing};
+pub use process::rss_bytes;
+pub use progress::{PartitionStep, Progress, Standing, Took};
 pub use summary::Summary;
 
 use crate::config::JobSpec;
@@ -173,6 +174,7 @@ impl<F: RecordFeed + 'static, L: FileLayer + Send + 'static> Opened<'_, F, L> {
             swapper,
             backfilled,
         } = self;
+        stop.begins(Arc::clone(&swapper));
         let watcher = spec.watch.then(|| Watcher::start(Arc::clone(&swapper))).transpose()?;
         let control = Server::start(commits.committer.store().layout().checkpoint_dir(), swapper)?;
         info!(job = %spec.name, epoch = epoch.epoch, workers = workers.len(), "started");
@@ -202,6 +204,7 @@ impl<F: RecordFeed + 'static, L: FileLayer + Send + 'static> Opened<'_, F, L> {
             shadow: Seat::default(),
         };
         let outcome = coordinator.run();
+        stop.ends();
         let running_ms = coordinator.pulse.running_ms();
         drop(coordinator);
         if let Some(source) = &source {

@@ -18,10 +18,18 @@ pub fn age_ms() -> Option<u64> {
 
 /// The most memory that this process has held, in MiB; it starts no children.
 pub fn peak_rss_mb() -> Option<u64> {
+    status_kb("VmHWM:").map(|kb| kb / 1024)
+}
+
+fn status_kb(name: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kb: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-    Some(kb / 1024)
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim().trim_end_matches("kB").trim().parse().ok()
+}
+
+/// The memory that this process holds, bytes.
+pub fn rss_bytes() -> Option<u64> {
+    status_kb("VmRSS:").map(|kb| kb * 1024)
 }
 
 /// What this process may have at most: the machine's memory, or less where a container's
@@ -53,6 +61,7 @@ mod tests {
         let age_ms = age_ms().unwrap();
         assert!(age_ms < 24 * 3_600_000, "{age_ms}");
         assert!(peak_rss_mb().unwrap() < 24 * 1024);
+        assert!(rss_bytes().unwrap() > 1 << 20);
         assert!(memory_bytes().unwrap() > 64 << 20);
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use speed_layer_core::account::Account;
 use speed_layer_core::event_span::EventSpan;
 
+use crate::stages::SideCounts;
+
 /// One commit.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Progress {
@@ -21,6 +23,10 @@ pub struct Progress {
     pub event_times: EventSpan,
     pub windows: u64,
     pub files: usize,
+    /// Of these files.
+    pub published_bytes: u64,
+    /// Rows that left the line, by their reason.
+    pub sides: SideCounts,
     /// Since the process started.
     pub records_in: u64,
     /// Since the process started.
@@ -45,6 +51,12 @@ pub struct Took {
     pub fold: Duration,
     /// Files staged, the epoch sealed and published.
     pub commit: Duration,
+    /// Of it: files staged.
+    pub stage: Duration,
+    /// Of it: open windows written down, the epoch sealed.
+    pub seal: Duration,
+    /// Of it: files published, letters sent, what is too old removed.
+    pub publish: Duration,
 }
 
 /// How far a commit has moved one partition.

@@ -3,7 +3,6 @@
 //! up. It decides nothing about triggers and commits.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -203,7 +202,7 @@ impl<F: RecordFeed> Worker<F> {
             return Ok(None);
         }
         fail_point("source.after_poll");
-        self.shared.live.taken_in.fetch_add(outcome.records as u64, Ordering::Relaxed);
+        self.shared.live.note_taken_in(records);
         let outcome = match &self.tap {
             Some(tap) => tap.process(&mut self.chain, &self.epoch, records),
             None => self.chain.process(&self.epoch, records),

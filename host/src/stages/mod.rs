@@ -12,12 +12,14 @@ mod isolate;
 mod reject;
 mod retry;
 mod seen;
+mod side_counts;
 mod sides;
 
 pub use chain::{Chain, Partial};
 pub use fold::{STATE_BYTES_PER_CALL_MAX, empty_table, open_aggregator};
 pub use retry::Renewable;
 pub use seen::{ASIDE_KEY, OFFERED_KEY, Seen};
+pub use side_counts::SideCounts;
 pub use sides::{Side, SideRow, Sides};
 
 /// The clocks and closed windows that one epoch's rows are held to. Stored in the

@@ -7,6 +7,7 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -47,6 +48,8 @@ pub struct Committed {
     pub epoch: Epoch,
     pub files: usize,
     pub checkpoint_bytes: u64,
+    /// From the seal on.
+    pub publish: Duration,
 }
 
 /// A Parquet file on its way to an output. Written by one thread at a time, several
@@ -302,24 +305,31 @@ impl<S: CommitStore> Committer<S> {
         self.ended = true;
         let bytes = encode(manifest, states).map_err(|cause| self.checkpoint_error(cause))?;
         let digest = trailer(&bytes);
-        self.take_steps(&Commit { manifest, states_bytes: bytes_of(states), bytes: &bytes, digest })?;
+        let publish =
+            self.take_steps(&Commit { manifest, states_bytes: bytes_of(states), bytes: &bytes, digest })?;
         self.ended = false;
         self.last = Some(Sealed { epoch: manifest.epoch, digest, clean: manifest.clean });
         self.next_part = 0;
         let (epoch, files) = (manifest.epoch, manifest.publish.len());
-        Ok(Committed { epoch, files, checkpoint_bytes: bytes.len() as u64 })
+        Ok(Committed { epoch, files, checkpoint_bytes: bytes.len() as u64, publish })
     }
 
-    fn take_steps(&mut self, commit: &Commit<'_>) -> Result<(), CommitError> {
+    /// Gives how long it took from the seal on.
+    fn take_steps(&mut self, commit: &Commit<'_>) -> Result<Duration, CommitError> {
         let Manifest { epoch, generation, publish, outbox, .. } = commit.manifest;
         let (files, has_outbox) = (publish.len(), !outbox.is_empty());
         let shape = CommitShape { epoch: *epoch, generation: *generation, files, has_outbox };
-        let mut last = None;
+        let (mut last, mut sealed) = (None, Instant::now());
         loop {
             match next_step(&shape, last) {
-                Ok(Some(step)) => last = Some((step, self.take(step, commit)?)),
-                Ok(None) => return Ok(()),
-                Err(stop) => return self.stop(stop, commit),
+                Ok(Some(step)) => {
+                    last = Some((step, self.take(step, commit)?));
+                    if step == Step::Seal {
+                        sealed = Instant::now();
+                    }
+                }
+                Ok(None) => return Ok(sealed.elapsed()),
+                Err(stop) => return Err(self.stop(stop, commit)),
             }
         }
     }
@@ -348,11 +358,13 @@ impl<S: CommitStore> Committer<S> {
         })
     }
 
-    fn stop(&mut self, stop: Stop, commit: &Commit<'_>) -> Result<(), CommitError> {
-        if let Stop::Fenced { remove_seal: true, .. } = stop {
-            self.store.remove_checkpoint(commit.manifest.epoch)?;
+    fn stop(&mut self, stop: Stop, commit: &Commit<'_>) -> CommitError {
+        if let Stop::Fenced { remove_seal: true, .. } = stop
+            && let Err(cause) = self.store.remove_checkpoint(commit.manifest.epoch)
+        {
+            return cause.into();
         }
-        Err(CommitError::stopped(&self.store, stop, &commit.manifest.publish))
+        CommitError::stopped(&self.store, stop, &commit.manifest.publish)
     }
 
     fn look(&self, commit: &Commit<'_>) -> Result<Rivals, StoreError> {
