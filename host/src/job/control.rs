@@ -124,9 +124,11 @@ impl JobHandle {
         let _ = self.state.wake.set(events);
     }
 
-    pub(super) fn begins(&self, swapper: Arc<Swapper>) {
+    /// Notes what runs; gives it back.
+    pub(super) fn begins(&self, swapper: Arc<Swapper>) -> Arc<Swapper> {
         // Only the first job that a handle is given to is told of; there is never a second.
-        let _ = self.state.begun.set(Begun(swapper));
+        let _ = self.state.begun.set(Begun(Arc::clone(&swapper)));
+        swapper
     }
 
     pub(super) fn ends(&self) {

@@ -174,7 +174,6 @@ impl<F: RecordFeed + 'static, L: FileLayer + Send + 'static> Opened<'_, F, L> {
             swapper,
             backfilled,
         } = self;
-        stop.begins(Arc::clone(&swapper));
         let watcher = spec.watch.then(|| Watcher::start(Arc::clone(&swapper))).transpose()?;
         let control = Server::start(commits.committer.store().layout().checkpoint_dir(), swapper)?;
         info!(job = %spec.name, epoch = epoch.epoch, workers = workers.len(), "started");

@@ -266,7 +266,7 @@ impl<'a, L: FileLayer> Taken<'a, L> {
             epoch,
             commits,
             source,
-            swapper: Arc::new(swapper),
+            swapper: stop.begins(Arc::new(swapper)),
             backfilled,
         })
     }

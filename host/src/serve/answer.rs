@@ -130,7 +130,7 @@ mod tests {
         let head = Answer::error(404, "no \"x\" here").head();
         assert!(head.starts_with("HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\n"), "{head}");
         assert!(
-            head.contains("\r\nContent-Length: 28\r\n") && head.ends_with("Connection: close\r\n\r\n"),
+            head.contains("\r\nContent-Length: 26\r\n") && head.ends_with("Connection: close\r\n\r\n"),
             "{head}"
         );
         assert_eq!(Answer::error(404, "no \"x\" here").body, "{\"error\":\"no \\\"x\\\" here\"}\n");

@@ -7,8 +7,10 @@ use super::{api, metrics};
 
 const METHODS: &str = "GET, HEAD";
 
+type Route = (&'static str, fn(&Board) -> Answer);
+
 /// The paths, each with what answers it.
-const ROUTES: [(&str, fn(&Board) -> Answer); 7] = [
+const ROUTES: [Route; 7] = [
     ("/metrics", |board| Answer::metrics(metrics::text(board))),
     ("/health", api::health),
     ("/ready", api::ready),

@@ -5,6 +5,9 @@ use super::text::{Kind, Text};
 use crate::job::{PartitionStep, Standing, now_ms};
 use crate::serve::board::{Board, Word};
 
+/// A name, its help, and where the value is found.
+type Gauge<T, V> = (&'static str, &'static str, fn(&T) -> V);
+
 pub fn tell(text: &mut Text, board: &Board, word: &Word) {
     read(text, board, word);
     partitions(text, word);
@@ -27,7 +30,7 @@ fn read(text: &mut Text, board: &Board, word: &Word) {
 
 fn partitions(text: &mut Text, word: &Word) {
     let steps = word.newest().map_or(&[][..], |commit| &commit.progress.partitions);
-    let gauges: [(&str, &str, fn(&PartitionStep) -> i64); 3] = [
+    let gauges: [Gauge<PartitionStep, i64>; 3] = [
         ("partition_next_offset", "The offset that is read next, as of the last commit.", |of| {
             of.next_offset
         }),
@@ -95,7 +98,7 @@ fn aggregates(text: &mut Text, word: &Word) {
     for (of, at_s) in standings.iter().filter_map(|of| Some((of, watermark_s(of)?))) {
         text.sample(&[("aggregate", &of.name)], now_s - at_s);
     }
-    let gauges: [(&str, &str, fn(&Standing) -> u64); 3] = [
+    let gauges: [Gauge<Standing, u64>; 3] = [
         ("open_windows", "Windows that are open after the last commit.", |of| of.open_windows),
         ("open_groups", "Groups in them: one a window and key.", |of| of.open_groups),
         ("open_groups_bytes", "Memory of their states.", |of| of.state_bytes),
