@@ -5,7 +5,7 @@
 //! fold) → `job` again (merge, finish, commit). `config` and `plan` come before it,
 //! `cli`, `produce` and `demo` stand around it; `recompute` makes rows of the past again,
 //! `letters` works with what did not get through, `progress` shows how a job goes, `serve` tells
-//! it over HTTP.
+//! it over HTTP, `sinks` gives rows and windows to others than Parquet.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
@@ -23,6 +23,7 @@ mod produce;
 mod progress;
 mod recompute;
 mod serve;
+mod sinks;
 mod stages;
 mod trust;
 

@@ -30,16 +30,20 @@ pub fn share_terminal(style: ProgressStyle) -> ProgressBar {
     STATUS.get_or_init(line).clone()
 }
 
+/// Writes something above the terminal's last line, where there is one.
+pub fn above_status<T>(write: impl FnOnce() -> T) -> T {
+    match STATUS.get() {
+        Some(status) => status.suspend(write),
+        None => write(),
+    }
+}
+
 /// The log's lines on stderr.
 struct Lines;
 
 impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let write = || io::stderr().write_all(line);
-        match STATUS.get() {
-            Some(status) => status.suspend(write)?,
-            None => write()?,
-        }
+        above_status(|| io::stderr().write_all(line))?;
         Ok(line.len())
     }
 

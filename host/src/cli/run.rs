@@ -11,6 +11,7 @@ use crate::config::{self, AggregateChanges, JobSpec, RunFlags};
 use crate::job::{self, JobHandle};
 use crate::progress::{self, Shown};
 use crate::serve::{self, Board};
+use crate::sinks::Console;
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -44,6 +45,7 @@ const EXAMPLES: &str = "Examples:
   host run pipeline.toml --watch
   host run pipeline.toml --progress json
   host run pipeline.toml --http 127.0.0.1:8080
+  host run pipeline.toml --console=10s
   host run pipeline.toml --backfill hourly
   host run pipeline.toml --drop-aggregate hourly
   host run ... --kafka security.protocol=SASL_SSL --kafka 'sasl.password=${KAFKA_PASSWORD}'
@@ -61,6 +63,10 @@ pub fn run(args: RunArgs, logs_for_people: bool) -> anyhow::Result<()> {
     if args.take_over {
         job::take_over(&spec)?;
     }
+    if args.progress == progress::Kind::Json {
+        spec.refuse_console("--progress json")?;
+    }
+    let console = Console::start(&spec, &stop)?;
     let shown = Shown::start(args.progress, logs_for_people, &spec, &stop)?;
     let board = Board::new(&spec, &stop);
     if let Some(listen) = &spec.http {
@@ -70,7 +76,7 @@ pub fn run(args: RunArgs, logs_for_people: bool) -> anyhow::Result<()> {
         shown.show(&spec, progress);
         board.note(progress);
     });
-    drop(shown);
+    drop((shown, console));
     let summary = outcome?;
     writeln!(std::io::stdout(), "{}", summary.to_json()).context("the summary cannot be written to stdout")
 }

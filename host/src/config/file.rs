@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::ConfigError;
+use super::console::{FileStreamSink, console_of};
 use super::http::FileHttp;
 use super::job::{
     AggregateChanges, AggregateSpec, ClockSpec, JobSpec, OnDataLoss, SideSinks, SourceSpec, StageSpec, Start,
@@ -36,6 +37,7 @@ pub struct FileJob {
     pub aggregate: Vec<FileAggregate>,
     pub dead_letters: FileSide,
     pub late: FileSide,
+    pub sink: Vec<FileStreamSink>,
     pub limits: FileLimits,
     pub http: FileHttp,
 }
@@ -147,6 +149,7 @@ impl FileJob {
             name,
             sides: SideSinks::of(self.dead_letters, self.late, &source.topic)?,
             source,
+            console: console_of(self.sink)?,
             trigger: self.trigger.as_deref().map_or(Ok(Trigger::IntervalMs(10_000)), values::trigger)?,
             max_records_per_trigger: values::positive(self.max_records_per_trigger)?,
             checkpoint: self.checkpoint.ok_or(ConfigError::Missing {

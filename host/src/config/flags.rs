@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::ConfigError;
+use super::console::show_every;
 use super::file::{FileAggregate, FileJob, FileSink, FileStage, OneOrMany};
 use super::job::JobSpec;
 use super::nearest::nearest;
@@ -85,6 +86,9 @@ pub struct RunFlags {
     /// The job's name [default: the output's last path part, or the first aggregate's name]
     #[arg(long, value_name = "N", help_heading = "Commits")]
     pub name: Option<String>,
+    /// Print the last 10 rows now and then, every 30 s unless DURATION is given
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, help_heading = "Progress")]
+    pub console: Option<Option<String>>,
     /// Where compiled plugins are kept [default: the user's cache folder]
     #[arg(long, value_name = "DIR", env = "SPEED_LAYER_PLUGIN_CACHE", help_heading = "Commits")]
     pub plugin_cache: Option<PathBuf>,
@@ -135,6 +139,9 @@ fn overlay(job: &mut FileJob, flags: RunFlags) -> Result<(), ConfigError> {
     put(&mut job.checkpoint, flags.checkpoint);
     put(&mut job.plugin_cache, flags.plugin_cache);
     put(&mut job.http.listen, flags.http);
+    if let Some(every) = flags.console {
+        show_every(&mut job.sink, every);
+    }
     let of_aggregate = AggregateFlags {
         plugin: flags.aggregate,
         key: flags.key,
@@ -322,6 +329,7 @@ mod tests {
             ("--kafka nothing", "KEY=VALUE"),
             ("--name a/b", "a/b"),
             ("--start yesterday", "RFC 3339"),
+            ("--console=soon", "every"),
         ] {
             let problem = load_line(&format!("{FLAGS} {extra}")).unwrap_err().to_string();
             assert!(problem.contains(expected), "{extra}: {problem}");

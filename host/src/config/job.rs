@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use serde_json::{Map, Value};
 use speed_layer_plugin::Limits;
 
+use super::console::ConsoleSpec;
+
 /// One job: a topic read once, parsed once, folded into one or more aggregates.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobSpec {
@@ -30,6 +32,8 @@ pub struct JobSpec {
     pub limits: Limits,
     pub poison: PoisonSpec,
     pub sides: SideSinks,
+    /// Whether the last rows are printed now and then, and which of their columns.
+    pub console: Option<ConsoleSpec>,
     /// Whether plugins are compiled by a process of their own, which this program is then, too.
     pub compile_apart: bool,
     /// Files of the public keys by which plugins must be signed; none: they need not be.

@@ -5,6 +5,7 @@
 //! plugin or an output: a wrong configuration is refused before anything is.
 
 mod changes;
+mod console;
 mod file;
 mod flags;
 mod http;
@@ -16,6 +17,7 @@ mod settings;
 mod side_sinks;
 mod values;
 
+pub use console::ConsoleSpec;
 pub use flags::{RunFlags, load};
 pub use job::{
     AggregateChanges, AggregateSpec, ClockSpec, Compression, JobSpec, OnDataLoss, OnGroupFailure, PoisonSpec,

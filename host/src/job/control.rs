@@ -4,13 +4,14 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crossbeam_channel::Sender;
 use speed_layer_core::records::Records;
 
 use super::swap::Swapper;
 use crate::plan::Plan;
+use crate::stages::Tail;
 
 /// Holds one job: asks it to commit what is whole and end, and tells how far it is. Clones hold the same.
 #[derive(Debug, Clone, Default)]
@@ -45,9 +46,20 @@ pub struct Live {
     pub taken_in_bytes: AtomicU64,
     /// Offsets that a bounded run has to read.
     pub to_read: OnceLock<u64>,
+    /// The last rows of all workers, where they are printed.
+    tail: Mutex<Option<Tail>>,
 }
 
 impl Live {
+    /// Takes note of a worker's last rows.
+    pub fn note_tail(&self, tail: Tail) {
+        let mut held = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        match held.as_mut() {
+            Some(held) => held.append(tail),
+            None => *held = Some(tail),
+        }
+    }
+
     pub fn note_taken_in(&self, records: &Records) {
         self.taken_in.fetch_add(records.len() as u64, Ordering::Relaxed);
         self.taken_in_bytes.fetch_add(records.payload_bytes() as u64, Ordering::Relaxed);
@@ -93,6 +105,11 @@ impl JobHandle {
     /// The bytes of their keys and values.
     pub fn taken_in_bytes(&self) -> u64 {
         self.state.live.taken_in_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The last rows that went through the stages; `None` before there were any, and where nobody prints them.
+    pub fn tail(&self) -> Option<Tail> {
+        self.state.live.tail.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How many offsets a bounded run has to read; `None` before it begins, and of one without an end.

@@ -208,6 +208,9 @@ impl<F: RecordFeed> Worker<F> {
             None => self.chain.process(&self.epoch, records),
         };
         let outcome = outcome.with_context(|| self.batch_name(records));
+        if let Some(tail) = self.chain.take_tail() {
+            self.shared.live.note_tail(tail);
+        }
         self.shared.memory.note_worker(self.index, self.chain.held_bytes());
         let Some(probation) = &mut self.probation else { return outcome.map(|()| Some(self.taken())) };
         fail_point("swap.tried");

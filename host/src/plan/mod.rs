@@ -5,6 +5,7 @@
 //! before a broker is asked or a file is written. Opens no instance that handles rows.
 
 mod columns;
+mod console;
 mod resolve;
 mod stage_name;
 
@@ -17,6 +18,7 @@ use speed_layer_core::path::hashed_component;
 use speed_layer_plugin::{AggregateDescription, Plugin, RawFields, TransformDescription};
 
 use crate::config::{AggregateSpec, JobSpec, StageSpec};
+pub use console::ConsoleColumns;
 pub use stage_name::StageName;
 
 /// Hexadecimal digits of a hash in a path.
@@ -35,6 +37,8 @@ pub struct Plan {
     pub transforms: Vec<TransformPlan>,
     pub aggregates: Vec<AggregatePlan>,
     pub event_time: EventTimeColumn,
+    /// What of the last level is printed now and then.
+    pub console: Option<ConsoleColumns>,
 }
 
 pub struct ParsePlan {
@@ -105,9 +109,11 @@ impl Plan {
             .iter()
             .map(|spec| describe_aggregate(load, spec, last))
             .collect::<anyhow::Result<Vec<_>>>()?;
-        let wanted = resolve::wanted_columns(&mut transforms, &aggregates, event_time)?;
+        let console = job.console.as_ref().map(|of| ConsoleColumns::of(of, last)).transpose()?;
+        let shown = console.iter().flat_map(|of| of.columns.iter().copied());
+        let wanted = resolve::wanted_columns(&mut transforms, &aggregates, event_time, shown)?;
         parse.wanted = numbers(&wanted);
-        Ok(Self { parse, transforms, aggregates, event_time })
+        Ok(Self { parse, transforms, aggregates, event_time, console })
     }
 
     /// The plugin of a stage, and its configuration.

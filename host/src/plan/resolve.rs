@@ -1,4 +1,4 @@
-//! The backward pass: from what the aggregates read to what each stage must give.
+//! The backward pass: from what the aggregates and the console read to what each stage must give.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,8 @@ use speed_layer_plugin::{Need, Origin};
 
 use super::{AggregatePlan, EventTimeColumn, TransformPlan, columns, numbers};
 
-/// Fills in what each transform is given and must give; returns the parser's wanted columns.
+/// Fills in what each transform is given and must give; returns the parser's wanted columns. `shown`: columns of the
+/// last level that somebody reads besides the aggregates.
 ///
 /// # Errors
 /// When a stage needs a column that is not there.
@@ -15,8 +16,9 @@ pub fn wanted_columns(
     transforms: &mut [TransformPlan],
     aggregates: &[AggregatePlan],
     event_time: EventTimeColumn,
+    shown: impl Iterator<Item = usize>,
 ) -> anyhow::Result<BTreeSet<usize>> {
-    let mut wanted = BTreeSet::new();
+    let mut wanted: BTreeSet<usize> = shown.collect();
     for aggregate in aggregates {
         wanted.extend(&aggregate.key_columns);
         add_needs(&mut wanted, &aggregate.description.needs, &aggregate.input)?;

@@ -22,6 +22,7 @@ use super::reject::set_aside;
 use super::retry::Renewable;
 use super::seen::{Seen, aside, offered};
 use super::sides::{Culprit, Sides};
+use super::tail::Tail;
 use crate::config::PoisonSpec;
 use crate::plan::{ParsePlan, Plan, TransformPlan};
 
@@ -38,6 +39,8 @@ pub struct Chain {
     isolation: Isolation,
     /// The rows that the aggregates were offered, where somebody asks.
     shown: Option<Vec<RecordBatch>>,
+    /// The last rows, where they are printed.
+    tail: Option<Tail>,
 }
 
 impl std::fmt::Debug for Chain {
@@ -90,6 +93,7 @@ impl Chain {
             sides: Sides::default(),
             isolation: Isolation::default(),
             shown: None,
+            tail: plan.console.as_ref().map(|of| Tail::of(of.rows)),
             plan: Arc::clone(plan),
         })
     }
@@ -140,6 +144,11 @@ impl Chain {
         Ok(Seen { offered, aside: aside(self.sides.since(before))? })
     }
 
+    /// Takes the last rows since this was last called, where they are printed.
+    pub fn take_tail(&mut self) -> Option<Tail> {
+        self.tail.as_mut().filter(|tail| tail.seen() > 0).map(Tail::take)
+    }
+
     /// Drops the rows that were set aside: nobody will write them.
     pub fn forget_sides(&mut self) {
         self.sides = Sides::default();
@@ -183,6 +192,9 @@ impl Chain {
         if let Some(shown) = &mut self.shown {
             let schema = self.plan.transforms.last().map_or(&self.plan.parse.schema, |last| &last.schema);
             shown.push(offered(frame, schema)?);
+        }
+        if let (Some(tail), Some(columns)) = (&mut self.tail, &self.plan.console) {
+            tail.note(frame, columns)?;
         }
         for (index, fold) in self.folds.iter_mut().enumerate() {
             let account = self.account.aggregate(fold.name());

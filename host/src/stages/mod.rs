@@ -14,6 +14,7 @@ mod retry;
 mod seen;
 mod side_counts;
 mod sides;
+mod tail;
 
 pub use chain::{Chain, Partial};
 pub use fold::{STATE_BYTES_PER_CALL_MAX, empty_table, open_aggregator};
@@ -21,6 +22,7 @@ pub use retry::Renewable;
 pub use seen::{ASIDE_KEY, OFFERED_KEY, Seen};
 pub use side_counts::SideCounts;
 pub use sides::{Side, SideRow, Sides};
+pub use tail::Tail;
 
 /// The clocks and closed windows that one epoch's rows are held to. Stored in the
 /// epoch's commit, so that the same row is judged the same way again.

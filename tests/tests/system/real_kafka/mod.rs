@@ -6,6 +6,7 @@ mod bad_input;
 mod brokers_away;
 mod checkpoints;
 mod compacted;
+mod console;
 mod dead_letters;
 mod disk_faults;
 mod exchange_broker_away;

@@ -1,0 +1,68 @@
+//! The columns that the console shows, found among those of the last level.
+
+use std::sync::Arc;
+
+use anyhow::bail;
+use arrow_schema::{Schema, SchemaRef};
+
+use crate::config::{ConsoleSpec, nearest};
+
+/// What is kept of the last rows.
+pub struct ConsoleColumns {
+    /// By their numbers in the last level.
+    pub columns: Vec<usize>,
+    /// Those columns alone.
+    pub schema: SchemaRef,
+    pub rows: usize,
+}
+
+impl ConsoleColumns {
+    /// # Errors
+    /// Names a column that no stage gives, the nearest one, and all that there are.
+    pub(super) fn of(spec: &ConsoleSpec, last: &Schema) -> anyhow::Result<Self> {
+        let columns = spec.columns.iter().map(|name| find(last, name)).collect::<anyhow::Result<Vec<_>>>()?;
+        let schema = Arc::new(last.project(&columns)?);
+        Ok(Self { columns, schema, rows: spec.rows })
+    }
+}
+
+fn find(last: &Schema, name: &str) -> anyhow::Result<usize> {
+    if let Ok(column) = last.index_of(name) {
+        return Ok(column);
+    }
+    let names = || last.fields().iter().map(|field| field.name().as_str());
+    let meant = nearest(name, names()).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+    bail!(
+        "the console is to show a column `{name}`, which no stage gives{meant} There are: {}. Name others as `columns` of \
+         the `[[sink]]` of type \"console\"",
+        names().collect::<Vec<_>>().join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_schema::{DataType, Field};
+
+    fn check(columns: &[&str], expected: Result<&[usize], &[&str]>) {
+        let last = Schema::new(
+            ["symbol", "price", "volume"].map(|name| Field::new(name, DataType::Float64, true)).to_vec(),
+        );
+        let columns = columns.iter().map(|name| (*name).to_owned()).collect();
+        match (ConsoleColumns::of(&ConsoleSpec { columns, rows: 1, every_ms: 1 }, &last), expected) {
+            (Ok(found), Ok(wanted)) => assert_eq!(found.columns, wanted),
+            (Err(error), Err(parts)) => {
+                let error = error.to_string();
+                assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+            }
+            (found, _) => panic!("{:?}", found.map(|found| found.columns)),
+        }
+    }
+
+    #[test]
+    fn columns_are_found_by_name_and_others_refused_with_the_nearest() {
+        check(&["volume", "symbol"], Ok(&[2, 0]));
+        check(&["prise"], Err(&["`prise`", "did you mean `price`?", "symbol, price, volume"]));
+        check(&["something_else"], Err(&["`something_else`", "There are: symbol"]));
+    }
+}
