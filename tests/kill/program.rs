@@ -106,15 +106,20 @@ impl Job {
         Ok(Self { folder: folder.to_owned() })
     }
 
-    /// Has it send its dead letters to a topic, under a name of its own: other jobs of the name send, too.
+    /// Has it send its dead letters to a topic and its windows to another, under a name of its own: other jobs of the
+    /// name send, too.
     ///
     /// # Errors
     /// There is no room.
-    pub fn send_letters(&self, name: &str, topic: &str) -> Result<()> {
+    pub fn send(&self, name: &str, letters: &str, windows: &str) -> Result<()> {
         let path = self.folder.join("pipeline.toml");
         let named = format!("name = \"{name}\"");
         let text = fs::read_to_string(&path)?.replace(&format!("name = \"{JOB}\""), &named);
-        let sink = format!("[dead_letters]\nsink = {{ type = \"kafka\", topic = \"{topic}\" }}\n");
+        let files = "/out\" }]";
+        ensure!(text.contains(files), "no sink to put another beside: {text}");
+        let both = format!("/out\" }}, {{ type = \"kafka\", topic = \"{windows}\" }}]");
+        let text = text.replace(files, &both);
+        let sink = format!("[dead_letters]\nsink = {{ type = \"kafka\", topic = \"{letters}\" }}\n");
         Ok(fs::write(path, text + &sink)?)
     }
 

@@ -1,8 +1,7 @@
 //! `[[sink]]` of a pipeline file and `--console`: the stream's last rows, printed now and then. Which columns there
 //! are is not known here.
 
-use serde::Deserialize;
-
+use super::file::FileStreamSink;
 use super::job::JobSpec;
 use super::{ConfigError, values};
 
@@ -18,16 +17,6 @@ pub struct ConsoleSpec {
     pub rows: usize,
     /// More than zero.
     pub every_ms: u64,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct FileStreamSink {
-    #[serde(rename = "type")]
-    pub kind: Option<String>,
-    pub columns: Option<Vec<String>>,
-    pub rows: Option<u64>,
-    pub every: Option<String>,
 }
 
 /// What the sinks of a file come to.
@@ -94,15 +83,18 @@ impl JobSpec {
         Err(ConfigError::invalid("--console, or [[sink]] console", problem))
     }
 
-    /// The same job without a console: for its rows of the past.
-    pub fn without_console(self) -> Self {
-        Self { console: None, ..self }
+    /// The same job as rows of the past are made again: shown and sent to nobody.
+    pub fn of_the_past(&self) -> Self {
+        let mut past = Self { console: None, ..self.clone() };
+        past.aggregates.iter_mut().for_each(|aggregate| aggregate.topics.clear());
+        past
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde::Deserialize;
 
     #[derive(Deserialize)]
     struct File {

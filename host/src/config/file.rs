@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::ConfigError;
+use super::aggregate_sinks::{AggregateSinks, check_topics};
 use super::console::{FileStreamSink, console_of};
 use super::http::FileHttp;
 use super::job::{
@@ -101,13 +102,26 @@ pub enum OneOrMany {
     Many(Vec<String>),
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct FileSink {
     #[serde(rename = "type")]
     pub kind: String,
-    pub path: PathBuf,
+    pub path: Option<PathBuf>,
     pub compression: Option<String>,
+    pub topic: Option<String>,
+    pub format: Option<String>,
+    pub mode: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FileStreamSink {
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+    pub columns: Option<Vec<String>>,
+    pub rows: Option<u64>,
+    pub every: Option<String>,
 }
 
 impl FileJob {
@@ -145,9 +159,11 @@ impl FileJob {
         let memory_max = self.limits.memory_max()?;
         let (limits, poison) = self.limits.finish()?;
         let source = self.source.kafka.finish()?;
+        let sides = SideSinks::of(self.dead_letters, self.late, &source.topic)?;
+        check_topics(&name, &source.topic, &sides, &aggregates)?;
         Ok(JobSpec {
             name,
-            sides: SideSinks::of(self.dead_letters, self.late, &source.topic)?,
+            sides,
             source,
             console: console_of(self.sink)?,
             trigger: self.trigger.as_deref().map_or(Ok(Trigger::IntervalMs(10_000)), values::trigger)?,
@@ -251,19 +267,16 @@ impl FileAggregate {
         let name = self.name.ok_or_else(|| ConfigError::invalid(&place, "give it a `name`"))?;
         values::check_name("aggregate name", &name)?;
         let stage = FileStage { plugin: self.plugin, config: self.config };
-        let [sink] = <[FileSink; 1]>::try_from(self.sink).map_err(|_| {
-            ConfigError::invalid(&place, "give it exactly one `[[aggregate.sink]]` of type \"parquet\"")
-        })?;
-        sink.check(&place)?;
+        let sinks = AggregateSinks::of(&place, self.sink, self.mode.as_deref())?;
         Ok(AggregateSpec {
             stage: stage.finish("the aggregate plugin", "--aggregate FILE.wasm", "[[aggregate]] plugin")?,
             key: self.key.map_or_else(|| vec!["symbol".into()], OneOrMany::into_vec),
             keep_key_column: self.keep_key_column.unwrap_or_default(),
             window_ms: values::window(self.window.as_deref().unwrap_or("1d"))?,
             watermark_ms: values::duration("watermark", self.watermark.as_deref().unwrap_or("1h"))?,
-            mode: values::mode(&place, self.mode.as_deref().unwrap_or("append"))?,
-            compression: values::compression(&place, sink.compression.as_deref().unwrap_or("snappy"))?,
-            output: sink.path,
+            compression: sinks.compression,
+            output: sinks.output,
+            topics: sinks.topics,
             name,
         })
     }
@@ -274,18 +287,6 @@ impl OneOrMany {
         match self {
             Self::One(name) => vec![name],
             Self::Many(names) => names,
-        }
-    }
-}
-
-impl FileSink {
-    fn check(&self, place: &str) -> Result<(), ConfigError> {
-        match self.kind.as_str() {
-            "parquet" => Ok(()),
-            other => Err(ConfigError::invalid(
-                place,
-                format!("unknown sink type `{other}`; this version has `parquet`"),
-            )),
         }
     }
 }
@@ -376,6 +377,7 @@ mod tests {
             ("window = \"0d\"", "positive length"),
             ("window = \"1 day\"", "window"),
             ("mode = \"update\"", "append"),
+            ("mode = \"complete\"", "cannot go to Parquet"),
             ("watermark = \"-1h\"", "watermark"),
             ("mode = \"upsert\"", "unknown output mode"),
         ] {
@@ -395,6 +397,21 @@ mod tests {
         check_refused(&WHOLE.replace("topic = \"t\"", ""), "--topic");
         check_refused(&WHOLE.replace("checkpoint = \"c\"", ""), "--checkpoint");
         check_refused(&WHOLE.replace("plugin = \"p.wasm\"", ""), "--parse");
+    }
+
+    #[test]
+    fn windows_go_to_no_topic_that_is_in_use() {
+        let with = |topics: &[&str]| {
+            let sinks = topics.iter().map(|topic| format!(", {{ type = \"kafka\", topic = \"{topic}\" }}"));
+            let side = "[late]\nsink = { type = \"kafka\", topic = \"late\" }\n";
+            WHOLE.replace("\"out/daily\" }", &format!("\"out/daily\" }}{}", sinks.collect::<String>())) + side
+        };
+        check_refused(&with(&["t"]), "would read its own results");
+        check_refused(&with(&["late"]), "letters go there");
+        check_refused(&with(&["daily.commits"]), "notes in it what is sent");
+        check_refused(&with(&["stats", "stats"]), "windows go there already");
+        let job = FileJob::parse("pipeline.toml", &with(&["stats", "typed"])).unwrap().finish().unwrap();
+        assert_eq!(job.aggregates[0].topics.len(), 2);
     }
 
     #[test]

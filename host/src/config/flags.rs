@@ -187,8 +187,10 @@ impl AggregateFlags {
         put(&mut aggregate.window, self.window);
         put(&mut aggregate.watermark, self.watermark);
         if let Some(path) = self.output {
-            let compression = aggregate.sink.drain(..).next().and_then(|sink| sink.compression);
-            aggregate.sink.push(FileSink { kind: "parquet".into(), path, compression });
+            match aggregate.sink.iter_mut().find(|sink| sink.kind == "parquet") {
+                Some(files) => files.path = Some(path),
+                None => aggregate.sink.push(FileSink::files(path)),
+            }
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde_json::{Map, Value};
 use speed_layer_plugin::Limits;
 
+use super::aggregate_sinks::TopicSink;
 use super::console::ConsoleSpec;
 
 /// One job: a topic read once, parsed once, folded into one or more aggregates.
@@ -172,12 +173,6 @@ impl StageSpec {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OutputMode {
-    /// A window once, when it is closed.
-    Append,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
     Snappy,
     Zstd,
@@ -192,7 +187,9 @@ pub struct AggregateSpec {
     pub keep_key_column: bool,
     pub window_ms: u64,
     pub watermark_ms: u64,
-    pub mode: OutputMode,
+    /// Where its files go.
     pub output: PathBuf,
     pub compression: Compression,
+    /// Where its windows go besides; topics differ.
+    pub topics: Vec<TopicSink>,
 }

@@ -4,6 +4,7 @@
 //! result that the rest of the host works from. Nothing here touches a broker, a
 //! plugin or an output: a wrong configuration is refused before anything is.
 
+mod aggregate_sinks;
 mod changes;
 mod console;
 mod file;
@@ -17,6 +18,7 @@ mod settings;
 mod side_sinks;
 mod values;
 
+pub use aggregate_sinks::{OutputMode, RecordForm, TopicSink};
 pub use console::ConsoleSpec;
 pub use flags::{RunFlags, load};
 pub use job::{

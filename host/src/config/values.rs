@@ -4,7 +4,7 @@ use speed_layer_core::commit::JobName;
 use speed_layer_core::time::Duration;
 
 use super::ConfigError;
-use super::job::{Compression, OnDataLoss, OutputMode, Start, Trigger};
+use super::job::{Compression, OnDataLoss, Start, Trigger};
 
 /// A job's name stands in file names and an aggregate's in its files' footers; both are plain.
 pub fn check_name(place: &str, name: &str) -> Result<(), ConfigError> {
@@ -79,17 +79,6 @@ pub fn timestamp_ms(place: &str, text: &str) -> Result<i64, ConfigError> {
         let problem = format!("`{text}` is not a time as RFC 3339 writes it, such as 2026-01-31T00:00:00Z");
         ConfigError::invalid(place, problem)
     })
-}
-
-pub fn mode(place: &str, text: &str) -> Result<OutputMode, ConfigError> {
-    match text {
-        "append" => Ok(OutputMode::Append),
-        "update" | "complete" => Err(ConfigError::invalid(
-            place,
-            format!("output mode `{text}` cannot go to Parquet, whose files never change; use `append`"),
-        )),
-        _ => Err(ConfigError::invalid(place, format!("unknown output mode `{text}`; use `append`"))),
-    }
 }
 
 pub fn compression(place: &str, text: &str) -> Result<Compression, ConfigError> {

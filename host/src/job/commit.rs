@@ -4,6 +4,7 @@
 mod group_letters;
 mod join;
 mod sides;
+mod topics;
 mod trial;
 
 use std::collections::BTreeMap;
@@ -231,6 +232,7 @@ impl<S: CommitStore<Chain: Send + 'static>> EpochCommit for Commits<S> {
         let mut staged = Staged::default();
         let (account, windows) = self.stage(epoch, folded, clocks, partitions, &mut staged)?;
         self.stage_partials(epoch, partitions, &mut staged.files)?;
+        self.stage_changed_records(epoch, &changed, partitions, &mut staged.outbox)?;
         let (staging, sealing) = (began.elapsed(), Instant::now());
         let (kind, states) = self.states(&changed).context("the open windows cannot be written down")?;
         let progress = self.progress(epoch, clocks, partitions);
@@ -335,6 +337,7 @@ impl<S: CommitStore> Commits<S> {
         for (index, (closed, clock)) in closed.into_iter().zip(clocks).enumerate() {
             account.groups_dead_lettered += self.note_groups(index, &closed, epoch, &mut notes);
             account.groups_dead_lettered += self.write_group_letters(index, epoch, &mut notes)?;
+            self.stage_closed_records(index, &closed.records, epoch, partitions, &mut staged.outbox)?;
             self.stage_windows(index, closed, epoch, clock, partitions, &mut staged.files)?;
         }
         self.stage_sides(sides, notes, epoch, partitions, staged)?;

@@ -159,13 +159,14 @@ impl<'a, L: FileLayer> Planned<'a, L> {
         Ok(Self { spec, plan, runtime, store, seen, moves, removal })
     }
 
-    /// Who sends letters to topics, where some go there or are to go there still.
+    /// Who sends letters and windows to topics, where some go there or are to go there still.
     ///
     /// # Errors
     /// A topic is not there, or no broker answers.
     fn sender(&self) -> anyhow::Result<Option<LetterSender>> {
         let is_pending = self.seen.as_ref().is_some_and(|of| !pending_outbox(&of.manifest).is_empty());
-        if self.spec.sides == SideSinks::default() && !is_pending {
+        let has_topics = self.spec.aggregates.iter().any(|of| !of.topics.is_empty());
+        if self.spec.sides == SideSinks::default() && !has_topics && !is_pending {
             return Ok(None);
         }
         Ok(Some(Box::new(KafkaOutbox::of(self.spec)?)))

@@ -6,6 +6,7 @@ mod key_place;
 mod rehearsal;
 mod scratch;
 mod so_far;
+mod with_keys;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -40,6 +41,8 @@ pub struct OpenWindows {
     rehearsal: Option<GroupTable>,
     output: SchemaRef,
     failing: Failing,
+    /// Closed windows with their keys, where these are sent somewhere.
+    records: Option<Vec<RecordBatch>>,
 }
 
 /// What a commit emits of one aggregate.
@@ -51,6 +54,8 @@ pub struct Closed {
     pub notes: Vec<GroupNote>,
     /// The lowest contributing offset of each partition, over all closed windows.
     pub lowest_offsets: Vec<(i32, i64)>,
+    /// The same windows with their keys as columns; none where these are sent nowhere.
+    pub records: Vec<RecordBatch>,
 }
 
 /// The rows of one key, by rising window.
@@ -100,6 +105,7 @@ impl OpenWindows {
             keys,
             key_place,
             failing: Failing::default(),
+            records: (!plan.spec.topics.is_empty()).then(Vec::new),
         })
     }
 
@@ -280,7 +286,8 @@ impl OpenWindows {
         }
         self.table.release(&windows)?;
         let parts = self.parts(groups, &finished)?;
-        Ok(Closed { parts, notes, lowest_offsets: lowest_of(&windows) })
+        let records = self.records.as_mut().map(std::mem::take).unwrap_or_default();
+        Ok(Closed { parts, notes, lowest_offsets: lowest_of(&windows), records })
     }
 
     fn finish(
@@ -314,6 +321,11 @@ impl OpenWindows {
                 groups.push(Group { path, start_us: window.start_us, row: first + at });
             }
             notes.extend(notes_of(finished.notes, &groups[first..]));
+            if is_final && self.records.is_some() {
+                let window_us = [starts[part.clone()].to_vec(), ends[part.clone()].to_vec()];
+                let record = self.with_keys(&slice(&keys, &part), window_us, &finished.rows)?;
+                self.records.iter_mut().for_each(|records| records.push(record.clone()));
+            }
             let window = [instants(starts[part.clone()].to_vec()), instants(ends[part.clone()].to_vec())];
             let key = self.key_place.columns(&slice(&keys, &part))?;
             let columns = key.into_iter().chain(window).chain(finished.rows.columns().iter().cloned());
@@ -343,7 +355,7 @@ impl OpenWindows {
 
 impl Closed {
     fn none() -> Self {
-        Self { parts: Vec::new(), notes: Vec::new(), lowest_offsets: Vec::new() }
+        Self { parts: Vec::new(), notes: Vec::new(), lowest_offsets: Vec::new(), records: Vec::new() }
     }
 
     pub fn rows(&self) -> u64 {

@@ -40,6 +40,13 @@ pub fn headers_of(letter: &KeptLetter, job: &str) -> Vec<(&'static str, String)>
     headers
 }
 
+/// The headers of a window of this job, which was staged as a letter.
+pub fn window_headers(letter: &KeptLetter, job: &str) -> Vec<(&'static str, String)> {
+    let mut headers = vec![(JOB, job.to_owned()), (EPOCH, letter.epoch.to_string())];
+    headers.extend(letter.aggregate.clone().map(|name| (AGGREGATE, name)));
+    headers
+}
+
 /// The letter that a record with its headers is; `None` for any other record.
 pub fn letter_of(records: &Records, row: usize, job: &str) -> Option<KeptLetter> {
     let text = |name: &str| header(records, row, name);

@@ -1,14 +1,14 @@
-//! Sends a job's letters to topics of Kafka's, each commit's in one transaction with the
-//! marker that says so. When they are sent, and whether again, is the commit protocol's.
+//! Sends a job's letters and windows to topics of Kafka's, each commit's in one transaction with
+//! the marker that says so. When they are sent, and whether again, is the commit protocol's.
 
 use std::time::Duration;
 
 use anyhow::Context;
-use speed_layer_core::commit::Marker;
+use speed_layer_core::commit::{Marker, OutputId};
 use speed_layer_kafka::{ANSWER_TIMEOUT, Broker, Connection, Outgoing, Transactions};
 use speed_layer_store::{Outbox, OutboxError, Parcel};
 
-use super::headers::headers_of;
+use super::headers::{headers_of, window_headers};
 use super::one_log;
 use crate::config::{JobSpec, SourceSpec};
 
@@ -35,6 +35,13 @@ impl KafkaOutbox {
         let broker = Broker::new(&connection, ANSWER_TIMEOUT)?;
         for topic in [&spec.sides.dead_letters, &spec.sides.late].into_iter().flatten() {
             broker.topic_facts(topic)?;
+        }
+        for aggregate in &spec.aggregates {
+            for sink in &aggregate.topics {
+                let place =
+                    || format!("the topic for the windows of aggregate {} cannot be used", aggregate.name);
+                broker.topic_facts(&sink.topic).with_context(place)?;
+            }
         }
         let markers = SourceSpec { topic: format!("{}.commits", spec.name), ..spec.source.clone() };
         Ok(Self { connection, broker, markers, job: spec.name.clone(), writer: None })
@@ -65,7 +72,10 @@ impl KafkaOutbox {
         let letters: Vec<_> = parcels
             .iter()
             .flat_map(|parcel| parcel.letters.iter().map(move |letter| (parcel, letter)))
-            .map(|(parcel, letter)| (parcel, letter, headers_of(letter, &self.job)))
+            .map(|(parcel, letter)| match parcel.output {
+                OutputId::Aggregate(_) => (parcel, letter, window_headers(letter, &self.job)),
+                _ => (parcel, letter, headers_of(letter, &self.job)),
+            })
             .collect();
         let headers: Vec<Vec<(&str, &[u8])>> = letters
             .iter()

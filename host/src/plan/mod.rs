@@ -8,6 +8,7 @@ mod columns;
 mod console;
 mod resolve;
 mod stage_name;
+mod topics;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -217,6 +218,7 @@ fn describe_aggregate(
     if spec.keep_key_column {
         check_kept_names(spec)?;
     }
+    topics::check_names(spec, &plugin, &description)?;
     Ok(AggregatePlan {
         spec: spec.clone(),
         plugin,

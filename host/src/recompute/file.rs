@@ -170,7 +170,7 @@ impl Again<'_> {
     }
 
     fn plan(&self, turn: &Segment) -> anyhow::Result<Plan> {
-        Plan::make(self.spec, &|name: &StageName, stage| {
+        Plan::make(&self.spec.of_the_past(), &|name: &StageName, stage| {
             let used = turn.stages.get(&name.to_string());
             let used = used.with_context(|| format!("the footer names no plugin of stage {name}"))?;
             self.components.get(&name.to_string(), used, stage)

@@ -25,10 +25,11 @@ pub struct Tried {
 pub fn plan(job: &JobSpec, spec: &JobSpec, tried: &[Tried]) -> anyhow::Result<Plan> {
     let (runtime, store) = (runtime(job)?, store(job)?);
     let checkpoint = newest(&store)?;
-    let plan = Plan::make(spec, &|name, stage| match tried.iter().find(|one| one.stage == *name) {
-        Some(one) => Ok(runtime.load(&one.file)?),
-        None => present(name, stage, &runtime, &store, checkpoint.as_ref()),
-    })?;
+    let plan =
+        Plan::make(&spec.of_the_past(), &|name, stage| match tried.iter().find(|one| one.stage == *name) {
+            Some(one) => Ok(runtime.load(&one.file)?),
+            None => present(name, stage, &runtime, &store, checkpoint.as_ref()),
+        })?;
     let stages = plan.stages();
     for one in tried {
         let known = stages.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");

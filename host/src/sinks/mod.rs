@@ -1,7 +1,10 @@
-//! Where rows and windows go besides Parquet: the console's tables. Reads no configuration, and commits nothing.
+//! Where rows and windows go besides Parquet: the console's tables,
+//! and windows as the records of a topic. When those are sent is the commit's.
 
 mod console;
+mod records;
 mod table;
 mod value;
 
 pub use console::Console;
+pub use records::{FINAL, RecordWriter};

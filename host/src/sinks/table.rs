@@ -47,13 +47,15 @@ fn cell(column: &ArrayRef, row: usize) -> Cell {
         Plain::Null => Cell::left("null".to_owned()),
         Plain::Boolean(value) => Cell::left(value.to_string()),
         Plain::Integer(value) => Cell::number(value.to_string()),
+        Plain::Long(value) => Cell::number(value.to_string()),
         Plain::Float(value) => Cell::number(float(value, &serde_json::Value::from(value))),
         Plain::Single(value) => Cell::number(float(value.into(), &serde_json::Value::from(value))),
         Plain::Text(value) => Cell::left(escaped(value)),
         Plain::Bytes(value) => Cell::left(bytes_shown(value, usize::MAX)),
         Plain::Instant(micros) => Cell::left(instant(micros).unwrap_or_else(|| format!("{micros} us"))),
         Plain::Date(days) => Cell::left(date(days).unwrap_or_else(|| format!("{days} d"))),
-        Plain::Written(text) => Cell::number(escaped(&text)),
+        Plain::Decimal(text) => Cell::number(text),
+        Plain::Other(text) => Cell::left(escaped(&text)),
     }
 }
 

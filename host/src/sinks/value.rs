@@ -14,7 +14,8 @@ use chrono::{DateTime, NaiveDate, SecondsFormat};
 pub enum Plain<'a> {
     Null,
     Boolean(bool),
-    Integer(i64),
+    Integer(i32),
+    Long(i64),
     Float(f64),
     Single(f32),
     Text(&'a str),
@@ -23,8 +24,9 @@ pub enum Plain<'a> {
     Instant(i64),
     /// Days since 1970.
     Date(i32),
-    /// A decimal number as it is written, or what else there may be.
-    Written(String),
+    /// As it is written.
+    Decimal(String),
+    Other(String),
 }
 
 impl<'a> Plain<'a> {
@@ -38,8 +40,8 @@ impl<'a> Plain<'a> {
         }
         match column.data_type() {
             DataType::Boolean => Self::Boolean(column.as_boolean().value(row)),
-            DataType::Int32 => Self::Integer(column.as_primitive::<Int32Type>().value(row).into()),
-            DataType::Int64 => Self::Integer(column.as_primitive::<Int64Type>().value(row)),
+            DataType::Int32 => Self::Integer(column.as_primitive::<Int32Type>().value(row)),
+            DataType::Int64 => Self::Long(column.as_primitive::<Int64Type>().value(row)),
             DataType::Float32 => Self::Single(column.as_primitive::<Float32Type>().value(row)),
             DataType::Float64 => Self::Float(column.as_primitive::<Float64Type>().value(row)),
             DataType::Utf8 => Self::Text(column.as_string::<i32>().value(row)),
@@ -48,9 +50,11 @@ impl<'a> Plain<'a> {
             DataType::Timestamp(TimeUnit::Microsecond, _) => {
                 Self::Instant(column.as_primitive::<TimestampMicrosecondType>().value(row))
             }
-            other => Self::Written(
-                array_value_to_string(column, row).unwrap_or_else(|_| format!("a value of type {other}")),
-            ),
+            other => match array_value_to_string(column, row) {
+                Ok(text) if matches!(other, DataType::Decimal128(..)) => Self::Decimal(text),
+                Ok(text) => Self::Other(text),
+                Err(_) => Self::Other(format!("a value of type {other}")),
+            },
         }
     }
 }

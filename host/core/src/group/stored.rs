@@ -9,7 +9,7 @@ use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 
-use super::{GroupError, GroupTable, KeyBytes};
+use super::{GroupError, GroupTable, KeyBytes, WindowGroups};
 use crate::key::{KeyEncoder, KeyError};
 use crate::state::{StateError, StateLayout};
 
@@ -60,6 +60,20 @@ pub struct StoredGroups {
     pub offsets: Vec<WindowOffset>,
 }
 
+/// The groups of all of them, each once, ordered.
+fn keys_of<'a>(partials: &[&'a GroupTable]) -> Vec<(i64, &'a KeyBytes)> {
+    let mut keys = Vec::new();
+    for partial in partials {
+        for (start_us, place) in &partial.places {
+            let entries = partial.windows[*place as usize].entries();
+            keys.extend(entries.map(|entry| (*start_us, &entry.key)));
+        }
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
 impl StoredGroups {
     /// Groups held.
     pub fn len(&self) -> usize {
@@ -99,24 +113,35 @@ impl GroupTable {
     /// # Errors
     /// As [`Self::export`].
     pub fn export_changed(&self, partials: &[&Self]) -> Result<StoredGroups, GroupError> {
-        let mut keys: Vec<(i64, &KeyBytes)> = Vec::new();
-        for partial in partials {
-            for (start_us, place) in &partial.places {
-                let entries = partial.windows[*place as usize].entries();
-                keys.extend(entries.map(|entry| (*start_us, &entry.key)));
-            }
-        }
-        keys.sort_unstable();
-        keys.dedup();
         let mut rows = Rows::default();
-        for (start_us, key) in &keys {
-            if let Some(slot) = self.slot_of(*start_us, key) {
-                rows.push(*start_us, key, slot);
+        for (start_us, key) in keys_of(partials) {
+            if let Some(slot) = self.slot_of(start_us, key) {
+                rows.push(start_us, key, slot);
             }
         }
         let mut starts = rows.starts.clone();
         starts.dedup();
         Ok(StoredGroups { groups: self.batch(&rows)?, offsets: self.offsets_of(starts.into_iter()) })
+    }
+
+    /// The groups that `partials` have rows of, where they are open, ordered by window and then key; nothing changes.
+    pub fn changed_groups(&self, partials: &[&Self]) -> Vec<WindowGroups> {
+        let keys = keys_of(partials);
+        let window = |keys: &[(i64, &KeyBytes)]| {
+            let start_us = keys[0].0;
+            let open =
+                keys.iter().filter_map(|(_, key)| Some((KeyBytes::clone(key), self.slot_of(start_us, key)?)));
+            let (keys, slots): (Vec<KeyBytes>, Vec<u32>) = open.unzip();
+            WindowGroups {
+                start_us,
+                end_us: self.spec.end_of(start_us),
+                keys,
+                slots,
+                lowest_offsets: Vec::new(),
+            }
+        };
+        let windows = keys.chunk_by(|one, other| one.0 == other.0).map(window);
+        windows.filter(|window| !window.keys.is_empty()).collect()
     }
 
     /// Where the state of a group is, if the group is open.

@@ -76,6 +76,8 @@ fn aggregate(of: &AggregatePlan) -> Value {
         "columns": describe::schema(&of.description.state.schema),
     });
     shown["sink"] = json!({ "type": "parquet", "path": spec.output });
+    shown["topics"] =
+        spec.topics.iter().map(|sink| json!({ "topic": sink.topic, "mode": sink.mode.name() })).collect();
     shown
 }
 
@@ -127,6 +129,9 @@ pub fn table(report: &Value) -> String {
         );
         write_columns(&mut lines, "gives", &aggregate["output"], &Value::Null);
         let _ = writeln!(lines, "  into {}", text(&aggregate["sink"]["path"]));
+        for sink in aggregate["topics"].as_array().into_iter().flatten() {
+            let _ = writeln!(lines, "  and the topic {}, mode {}", text(&sink["topic"]), text(&sink["mode"]));
+        }
     }
     for (name, side) in [("dead letters", &report["dead_letters"]), ("late rows", &report["late"])] {
         let place = side["topic"]

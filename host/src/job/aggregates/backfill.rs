@@ -220,7 +220,7 @@ impl<S: CommitStore<Chain: Send + 'static>> Building<S> {
 /// The job's stages with these aggregates alone, and the plugins that it has loaded.
 fn plan_of(names: &[String], over: &Over<'_>) -> anyhow::Result<Plan> {
     let wanted = over.spec.aggregates.iter().filter(|of| names.contains(&of.name));
-    let spec = JobSpec { aggregates: wanted.cloned().collect(), ..over.spec.clone() };
+    let spec = JobSpec { aggregates: wanted.cloned().collect(), console: None, ..over.spec.clone() };
     Plan::make(&spec, &|name, _| {
         let loaded = over.plan.plugin(name).map(|(plugin, _)| plugin.clone());
         loaded.with_context(|| format!("the job has no stage {name}"))

@@ -2,14 +2,12 @@
 //! writes down of windows with which it does not go on. Takes nothing out of them.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::Schema;
 use speed_layer_core::group::{WindowGroups, chunk_ranges};
 use speed_layer_plugin::Context;
 
-use super::{OpenWindows, instants, lowest_of};
+use super::{OpenWindows, lowest_of};
 use crate::stages::STATE_BYTES_PER_CALL_MAX;
 
 /// The values so far of all open windows.
@@ -50,11 +48,6 @@ impl OpenWindows {
         let finished = self
             .aggregator
             .call(|aggregator| aggregator.finish(context, &states, &keys, &starts, &ends, false))?;
-        let (key_schema, kept) = (keys.schema(), self.key_place.fields(keys.schema_ref()).len());
-        let fields = key_schema.fields().iter().chain(self.output.fields().iter().skip(kept));
-        let schema = Schema::new(fields.cloned().collect::<Vec<_>>());
-        let columns = keys.columns().iter().cloned().chain([instants(starts), instants(ends)]);
-        let columns = columns.chain(finished.rows.columns().iter().cloned()).collect();
-        Ok(RecordBatch::try_new(Arc::new(schema), columns)?)
+        self.with_keys(&keys, [starts, ends], &finished.rows)
     }
 }

@@ -96,7 +96,7 @@ fn a_file_names_columns_and_how_many_rows_and_hostile_texts_are_escaped() {
     let tables = tables(&finished);
     let expected = [
         ["price", "symbol"],
-        ["-----", "--------------"],
+        ["-----", "-------------"],
         ["1.0", "a\\nb"],
         ["2.0", "{\"job\":1}"],
         ["3.0", "\\u{202e}right"],

@@ -38,6 +38,7 @@ mod restarts;
 mod results;
 mod shadow;
 mod sided;
+mod sinks_docs;
 mod swap_windows;
 mod swaps;
 mod swaps_meanwhile;
@@ -48,6 +49,7 @@ mod the_broker;
 mod topic_changes;
 mod transactions;
 mod truncated;
+mod windows_to_topics;
 
 use speed_layer_tests::job::LIMIT;
 

@@ -1,0 +1,89 @@
+//! Windows with their key as columns, for whoever sends them on: those that were closed, and those that a commit has
+//! changed, as they are so far. Takes nothing out of the open ones.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use anyhow::bail;
+use arrow_array::RecordBatch;
+use arrow_schema::Schema;
+use speed_layer_core::group::{GroupTable, WindowGroups, chunk_ranges};
+use speed_layer_plugin::Context;
+
+use super::failing::in_parts;
+use super::{OpenWindows, instants, slice};
+use crate::config::OnGroupFailure;
+use crate::stages::STATE_BYTES_PER_CALL_MAX;
+
+impl OpenWindows {
+    /// The key's columns, `window_start`, `window_end` and the plugin's, whatever of the key is kept in files.
+    pub(super) fn with_keys(
+        &self,
+        keys: &RecordBatch,
+        window_us: [Vec<i64>; 2],
+        finished: &RecordBatch,
+    ) -> anyhow::Result<RecordBatch> {
+        let kept = self.key_place.fields(keys.schema_ref()).len();
+        let key_fields = keys.schema();
+        let fields = key_fields.fields().iter().chain(self.output.fields().iter().skip(kept));
+        let schema = Schema::new(fields.cloned().collect::<Vec<_>>());
+        let columns = keys.columns().iter().cloned().chain(window_us.map(instants));
+        let columns = columns.chain(finished.columns().iter().cloned()).collect();
+        Ok(RecordBatch::try_new(Arc::new(schema), columns)?)
+    }
+
+    /// Of how many columns the key is.
+    pub fn key_columns(&self) -> usize {
+        self.keys.schema().fields().len()
+    }
+
+    /// The open groups that these partial states have rows of, as they are so far.
+    ///
+    /// # Errors
+    /// The plugin failed, and groups that it fails on may not be left out.
+    pub fn changed_so_far(
+        &mut self,
+        context: &Context,
+        partials: &[&GroupTable],
+    ) -> anyhow::Result<Vec<RecordBatch>> {
+        let mut rows = Vec::new();
+        for window in &self.table.changed_groups(partials) {
+            for range in chunk_ranges(self.table.states(), &window.slots, STATE_BYTES_PER_CALL_MAX) {
+                rows.extend(self.sound_so_far(context, window, range)?);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Groups that the plugin fails on are left out where the settings allow it; they are given up when they close.
+    fn sound_so_far(
+        &mut self,
+        context: &Context,
+        window: &WindowGroups,
+        range: Range<usize>,
+    ) -> anyhow::Result<Vec<RecordBatch>> {
+        let count = range.len();
+        let keys = self.keys.decode(window.keys[range.clone()].iter().map(|key| key.as_bytes()))?;
+        let states = self.table.states().gather(&window.slots[range])?;
+        let (starts, ends) = (vec![window.start_us; count], vec![window.end_us; count]);
+        let limits = self.failing.limits;
+        let parts = in_parts(&mut self.aggregator, limits, count, &mut |aggregator, part| {
+            let (states, keys) = (slice(&states, &part), slice(&keys, &part));
+            aggregator.finish(context, &states, &keys, &starts[part.clone()], &ends[part], false)
+        })?;
+        let may_leave_out = limits.is_some_and(|limits| limits.groups == OnGroupFailure::DeadLetter);
+        if let Some((at, error)) = parts.failed.into_iter().next().filter(|_| !may_leave_out) {
+            let (group, start_us) = (self.key_place.path(&keys, at)?, window.start_us);
+            bail!(
+                "the plugin of aggregate {} fails on the group {group} of the open window at {start_us} us: {error}; replace \
+                 it, or set on_group_failure = \"dead-letter\" to go on without such groups",
+                self.name
+            );
+        }
+        let rows = |(part, finished): (Range<usize>, speed_layer_plugin::Finished)| {
+            let window_us = [starts[part.clone()].to_vec(), ends[part.clone()].to_vec()];
+            self.with_keys(&slice(&keys, &part), window_us, &finished.rows)
+        };
+        parts.done.into_iter().map(rows).collect()
+    }
+}
