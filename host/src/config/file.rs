@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::ConfigError;
 use super::aggregate_sinks::{AggregateSinks, check_topics};
-use super::console::{FileStreamSink, console_of};
+use super::console::console_of;
 use super::http::FileHttp;
 use super::job::{
     AggregateChanges, AggregateSpec, ClockSpec, JobSpec, OnDataLoss, SideSinks, SourceSpec, StageSpec, Start,

@@ -221,7 +221,7 @@ mod tests {
         let decimal = Decimal128Array::from(vec![-5]).with_precision_and_scale(38, 2).unwrap();
         for (column, plain, typed) in [
             (Arc::new(Float64Array::from(vec![0.1 + 0.2])) as ArrayRef, "0.30000000000000004", ""),
-            (Arc::new(Float64Array::from(vec![1e300])), "1e300", ""),
+            (Arc::new(Float64Array::from(vec![1e300])), "1e+300", ""),
             (Arc::new(Float64Array::from(vec![f64::NAN])), "\"NaN\"", ""),
             (Arc::new(Float64Array::from(vec![f64::NEG_INFINITY])), "\"-Infinity\"", ""),
             (Arc::new(Float32Array::from(vec![0.1])), "0.1", ""),

@@ -1,6 +1,7 @@
 //! Rows as an aligned table of text. What a terminal might obey is escaped; nothing is cut.
 
 use arrow_array::{ArrayRef, RecordBatch};
+use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
 use super::value::{Plain, date, instant, not_finite};
@@ -48,8 +49,8 @@ fn cell(column: &ArrayRef, row: usize) -> Cell {
         Plain::Boolean(value) => Cell::left(value.to_string()),
         Plain::Integer(value) => Cell::number(value.to_string()),
         Plain::Long(value) => Cell::number(value.to_string()),
-        Plain::Float(value) => Cell::number(float(value, &serde_json::Value::from(value))),
-        Plain::Single(value) => Cell::number(float(value.into(), &serde_json::Value::from(value))),
+        Plain::Float(value) => Cell::number(float(value, &value)),
+        Plain::Single(value) => Cell::number(float(value.into(), &value)),
         Plain::Text(value) => Cell::left(escaped(value)),
         Plain::Bytes(value) => Cell::left(bytes_shown(value, usize::MAX)),
         Plain::Instant(micros) => Cell::left(instant(micros).unwrap_or_else(|| format!("{micros} us"))),
@@ -60,8 +61,9 @@ fn cell(column: &ArrayRef, row: usize) -> Cell {
 }
 
 /// As few digits as tell it from every other number.
-fn float(value: f64, shortest: &serde_json::Value) -> String {
-    not_finite(value).map_or_else(|| shortest.to_string(), str::to_owned)
+fn float(value: f64, shortest: &impl Serialize) -> String {
+    let finite = || serde_json::to_string(shortest).unwrap_or_else(|_| value.to_string());
+    not_finite(value).map_or_else(finite, str::to_owned)
 }
 
 fn aligned(lines: &[Vec<Cell>]) -> String {
@@ -128,7 +130,7 @@ symbol   price    at
 -------  -------  -----------------------
 BTCUSDT  91234.5  1970-01-01T00:00:00Z
 日本     null     1970-01-01T00:00:01.500Z
-ETH        1e300  9223372036854775807 us
+ETH       1e+300  9223372036854775807 us
 "
             .replace("-----------------------\n", "------------------------\n")
             .as_str(),

@@ -240,6 +240,7 @@ fn what_each_epoch_changed_adds_up_to_all() {
                 fold_all(worker, &rows.into_iter().filter(is_open).collect::<Vec<_>>());
             });
             workers.iter().for_each(|worker| merge(&mut job, worker));
+            check_changed(&job, &workers.each_ref(), seed);
             if prng.one_in(3) {
                 closed_us = closed_us.max(Some((prng.below(20) as i64 - 8) * SIZE_US));
                 let closed = job.drain_closed(closed_us.unwrap());
@@ -256,6 +257,26 @@ fn what_each_epoch_changed_adds_up_to_all() {
             assert_eq!(Model::of(&loaded, &loaded.groups()), Model::of(&job, &job.groups()), "seed {seed}");
         }
     }
+}
+
+/// The groups that have changed are those that a checkpoint is given, each with its own slot.
+fn check_changed(job: &GroupTable, partials: &[&GroupTable], seed: u64) {
+    let changed = job.changed_groups(partials);
+    let of_window = |window: &WindowGroups| {
+        let own = window.keys.iter().zip(&window.slots);
+        own.for_each(|(key, slot)| assert_eq!(job.slot_of(window.start_us, key), Some(*slot), "seed {seed}"));
+        assert_eq!(window.end_us, window.start_us + SIZE_US, "seed {seed}");
+        window.keys.iter().map(|key| (window.start_us, key.as_bytes().to_vec())).collect::<Vec<_>>()
+    };
+    let found: Vec<_> = changed.iter().flat_map(of_window).collect();
+    let exported = job.export_changed(partials).unwrap().groups;
+    let of_batch = |groups: &RecordBatch| {
+        let starts = groups.column(0).as_primitive::<Int64Type>().values().to_vec();
+        let keys = groups.column(1).as_binary::<i32>();
+        let key = |(row, start): (usize, i64)| (start, keys.value(row).to_vec());
+        starts.into_iter().enumerate().map(key).collect::<Vec<_>>()
+    };
+    assert_eq!(found, exported.as_ref().map(of_batch).unwrap_or_default(), "seed {seed}");
 }
 
 #[test]
