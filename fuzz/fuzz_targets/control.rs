@@ -23,7 +23,7 @@ mod job {
     }
 }
 
-use message::{Answer, SwapRequest, component};
+use message::{Answer, Asked, component};
 
 /// More than any request's line.
 const COMPONENT_BYTES_MAX: u64 = 128 * 1024;
@@ -35,9 +35,10 @@ fuzz_target!(|input| {
 
 fn check_request(mut connection: &[u8]) {
     let all = connection;
-    let Ok(asked) = SwapRequest::read(&mut connection) else { return };
-    check_said_again(&asked);
+    let Ok(asked) = Asked::read(&mut connection) else { return };
     assert!(all.ends_with(connection), "what follows the request is left");
+    let Asked::Swap(asked) = asked else { return };
+    check_said_again(&*asked);
     let followed_by = connection;
     let bytes = asked.component_bytes.min(COMPONENT_BYTES_MAX);
     match component(&mut connection, bytes) {

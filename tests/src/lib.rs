@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod asked;
 pub mod block_on;
 pub mod certificate;
 pub mod components;

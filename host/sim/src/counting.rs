@@ -182,6 +182,7 @@ impl Counting {
             state_version: 1,
             plugins: Vec::new(),
             moved: None,
+            opened_with: None,
             given_up: Vec::new(),
             windows: Vec::new(),
         }

@@ -15,6 +15,7 @@ mod letters;
 mod man;
 mod plugin;
 mod produce;
+mod query;
 mod run;
 mod shadow;
 mod signals;
@@ -60,6 +61,7 @@ const EXAMPLES: &str = "Examples:
   host checkpoint show checkpoint
   host swap --checkpoint checkpoint --stage aggregate:daily ohlcv_upticks.wasm
   host file inspect out/daily/symbol=BTCUSDT/part-daily-g1-e0000000007-00000.snappy.parquet
+  host query \"SELECT * FROM daily ORDER BY symbol\"
   host dead-letters count pipeline.toml
   host backtest pipeline.toml --against out/daily --aggregate ohlcv_upticks.wasm";
 
@@ -84,6 +86,8 @@ enum Command {
     DeadLetters(letters::LettersCommand),
     /// Try plugins on a stretch of the past, and compare with what was published
     Backtest(backtest::BacktestArgs),
+    /// Ask with SQL what a job has committed: windows, dead letters, late rows, swaps
+    Query(query::QueryArgs),
     /// Replace a plugin of a running job, with its open windows
     Swap(swap::SwapArgs),
     /// List the swaps of a job
@@ -134,6 +138,7 @@ impl Command {
             Self::File(command) => file::run(command),
             Self::DeadLetters(command) => letters::run(command),
             Self::Backtest(args) => backtest::run(&args),
+            Self::Query(args) => query::run(&args),
             Self::Swap(args) => swap::run(&args),
             Self::Swaps(args) => swap::list(&args),
             Self::Plugin(command) => plugin::run(command),

@@ -29,6 +29,7 @@ pub struct FileJob {
     pub checkpoint: Option<PathBuf>,
     pub trigger: Option<String>,
     pub max_records_per_trigger: Option<u64>,
+    pub live_refresh: Option<String>,
     pub plugin_cache: Option<PathBuf>,
     pub trust: Vec<PathBuf>,
     pub source: FileSource,
@@ -192,6 +193,9 @@ impl FileJob {
             memory_max,
             http: self.http.finish()?,
             changes: AggregateChanges::default(),
+            live_refresh_ms: self
+                .live_refresh
+                .map_or(Ok(100), |text| values::duration("live_refresh", &text))?,
         })
     }
 }

@@ -44,6 +44,8 @@ pub struct JobSpec {
     /// Where it answers over HTTP, `HOST:PORT`; `None`: nowhere.
     pub http: Option<String>,
     pub changes: AggregateChanges,
+    /// How old the uncommitted part of an answer to a query may be.
+    pub live_refresh_ms: u64,
 }
 
 /// What this start does to the aggregates of the checkpoint.

@@ -7,8 +7,11 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use speed_layer_core::commit::Epoch;
 
+use super::message::{CopyRequest, CopyWord, component};
 use super::{Answer, SOCKET, SwapRequest};
+use crate::job::Copies;
 
 /// Asks the job whose checkpoint directory `dir` is; `tell` hears each answer but the
 /// last, which is given back.
@@ -39,14 +42,47 @@ pub fn ask(
     bail!("{ended}")
 }
 
+/// Copies of what the job whose checkpoint directory `dir` is has folded since its last commit, and that commit;
+/// `None` where no job runs there.
+///
+/// # Errors
+/// It ended before it answered, or answers something else.
+pub fn copies(dir: &Path) -> anyhow::Result<Option<Copies>> {
+    let ended = "the job ended, or does not hear; see its log";
+    let Some(mut connection) = reach(dir)? else { return Ok(None) };
+    let mut line = serde_json::to_vec(&CopyRequest { ask: CopyWord::Copies })?;
+    line.push(b'\n');
+    connection.write_all(&line).context(ended)?;
+    let mut reader = BufReader::new(connection);
+    let mut answer = String::new();
+    reader.read_line(&mut answer).context(ended)?;
+    match serde_json::from_str(&answer).context(ended)? {
+        Answer::Copies { epoch, bytes } => {
+            let copies = bytes.into_iter().map(|bytes| component(&mut reader, bytes).context(ended));
+            Ok(Some(Copies { epoch: Epoch(epoch), workers: copies.collect::<anyhow::Result<_>>()? }))
+        }
+        Answer::Failed(why) => bail!("the job gives no copy of what it has not committed: {why}"),
+        _ => bail!("the job gives another answer; is `host` of the same version as the running job?"),
+    }
+}
+
 fn connect(dir: &Path) -> anyhow::Result<UnixStream> {
-    let folder = File::open(dir).with_context(|| format!("cannot open {}", dir.display()))?;
-    match UnixStream::connect(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd())) {
-        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => bail!(
+    reach(dir)?.with_context(|| {
+        format!(
             "no job runs with the checkpoints in {}; start it, a changed plugin of a stopped job is swapped in while \
              it runs",
             dir.display()
-        ),
-        connected => connected.with_context(|| format!("cannot reach the job of {}", dir.display())),
+        )
+    })
+}
+
+/// `None` where no job listens.
+fn reach(dir: &Path) -> anyhow::Result<Option<UnixStream>> {
+    let folder = File::open(dir).with_context(|| format!("cannot open {}", dir.display()))?;
+    match UnixStream::connect(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd())) {
+        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Ok(None),
+        connected => {
+            connected.map(Some).with_context(|| format!("cannot reach the job of {}", dir.display()))
+        }
     }
 }

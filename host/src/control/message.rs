@@ -44,7 +44,27 @@ pub struct SwapRequest {
     pub asked_by: String,
 }
 
-/// One line of an answer. The last is `Done`, `Told` of a dry run, or `Failed`.
+/// Asks for copies of what is not committed yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CopyRequest {
+    pub ask: CopyWord,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CopyWord {
+    Copies,
+}
+
+/// What a connection begins with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    Swap(Box<SwapRequest>),
+    Copies,
+}
+
+/// One line of an answer. The last is `Done`, `Told` of a dry run, `Copies`, or `Failed`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
@@ -58,10 +78,15 @@ pub enum Answer {
     Done(serde_json::Value),
     /// It was only asked for.
     Told,
+    /// Copies follow, one a worker, of the states since the commit of this epoch.
+    Copies {
+        epoch: u64,
+        bytes: Vec<u64>,
+    },
     Failed(String),
 }
 
-impl SwapRequest {
+impl Asked {
     /// The request that a connection begins with; what follows it is left there.
     ///
     /// # Errors
@@ -69,7 +94,11 @@ impl SwapRequest {
     pub fn read(reader: &mut impl BufRead) -> anyhow::Result<Self> {
         let mut line = String::new();
         reader.take(LINE_BYTES_MAX).read_line(&mut line).context("no request was heard")?;
-        serde_json::from_str(&line)
+        if serde_json::from_str::<CopyRequest>(&line).is_ok() {
+            return Ok(Self::Copies);
+        }
+        let swap = serde_json::from_str(&line);
+        swap.map(Self::Swap)
             .context("the request cannot be read; is `host` of the same version as the running job?")
     }
 }

@@ -1,12 +1,13 @@
 //! A running job's control socket, `control.sock` in its checkpoint directory: whoever
 //! may run the job may ask it for a swap: the socket is its user's alone. One request a
-//! connection: a line of JSON, then the component's bytes; answers are lines of JSON.
+//! connection: a line of JSON, then the component's bytes; answers are lines of JSON. Readers ask it for copies of
+//! what is not committed yet, whose bytes follow the answer.
 
 mod client;
 mod message;
 mod server;
 
-pub use client::ask;
+pub use client::{ask, copies};
 pub use message::{Answer, SwapRequest};
 pub use server::Server;
 

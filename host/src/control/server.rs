@@ -3,7 +3,7 @@
 //! one is under way is told so at once, and can take that one back.
 
 use std::fs::{DirBuilder, File, Permissions};
-use std::io::{BufReader, ErrorKind, Write};
+use std::io::{BufReader, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -16,8 +16,10 @@ use anyhow::{Context, ensure};
 use speed_layer_store::StoreError;
 use tracing::{debug, warn};
 
+use super::message::Asked;
 use super::message::component;
 use super::{Answer, SOCKET, SwapRequest};
+use crate::job::Copier;
 use crate::job::swap::{Request, Swapper, Told};
 use crate::trust::from_hex;
 
@@ -36,12 +38,12 @@ impl Server {
     ///
     /// # Errors
     /// There can be no socket.
-    pub fn start(dir: &Path, swapper: Arc<Swapper>) -> anyhow::Result<Self> {
+    pub fn start(dir: &Path, swapper: Arc<Swapper>, copier: Copier) -> anyhow::Result<Self> {
         let path = dir.join(SOCKET);
         let listener = listen(dir, &path)?;
         thread::Builder::new()
             .name("control".to_owned())
-            .spawn(move || receive(&listener, &swapper))
+            .spawn(move || receive(&listener, &Arc::new(Job { swapper, copier })))
             .context("its thread cannot be started")?;
         Ok(Self { path })
     }
@@ -80,8 +82,14 @@ fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Store
     move |cause| StoreError::Io { action, path: path.to_owned(), cause }
 }
 
+/// What of the job can be asked.
+struct Job {
+    swapper: Arc<Swapper>,
+    copier: Copier,
+}
+
 /// Gives each connection a thread, as long as there are not too many.
-fn receive(listener: &UnixListener, swapper: &Arc<Swapper>) {
+fn receive(listener: &UnixListener, job: &Arc<Job>) {
     let seats = Arc::new(());
     for connection in listener.incoming() {
         let outcome = connection.map_err(Into::into).and_then(|connection| {
@@ -89,9 +97,9 @@ fn receive(listener: &UnixListener, swapper: &Arc<Swapper>) {
                 let why = format!("the job hears {CONNECTIONS_MAX} connections already; try again later");
                 return say(&connection, &Answer::Failed(why));
             }
-            let (swapper, seat) = (Arc::clone(swapper), Arc::clone(&seats));
+            let (job, seat) = (Arc::clone(job), Arc::clone(&seats));
             let hear = move || {
-                hear(&connection, &swapper);
+                hear(&connection, &job);
                 drop(seat);
             };
             thread::Builder::new().name("asked".to_owned()).spawn(hear)?;
@@ -103,21 +111,39 @@ fn receive(listener: &UnixListener, swapper: &Arc<Swapper>) {
     }
 }
 
-fn hear(connection: &UnixStream, swapper: &Swapper) {
-    let answered = serve(connection, swapper).or_else(|error| {
-        warn!("a swap was refused: {error:#}");
+fn hear(connection: &UnixStream, job: &Job) {
+    let answered = serve(connection, job).or_else(|error| {
+        warn!("what was asked on the control socket was refused: {error:#}");
         say(connection, &Answer::Failed(format!("{error:#}")))
     });
     if let Err(error) = answered {
-        debug!("whoever asked for a swap did not wait for the answer: {error:#}");
+        debug!("whoever asked did not wait for the answer: {error:#}");
     }
 }
 
-fn serve(connection: &UnixStream, swapper: &Swapper) -> anyhow::Result<()> {
+fn serve(connection: &UnixStream, job: &Job) -> anyhow::Result<()> {
     connection.set_read_timeout(Some(SILENCE_MAX))?;
     connection.set_write_timeout(Some(SILENCE_MAX))?;
     let mut reader = BufReader::new(connection);
-    let asked = SwapRequest::read(&mut reader)?;
+    match Asked::read(&mut reader)? {
+        Asked::Copies => give_copies(connection, &job.copier),
+        Asked::Swap(asked) => swap(connection, &mut reader, *asked, &job.swapper),
+    }
+}
+
+fn give_copies(mut connection: &UnixStream, copier: &Copier) -> anyhow::Result<()> {
+    let copies = copier.copies()?;
+    let bytes = copies.workers.iter().map(|copy| copy.len() as u64).collect();
+    say(connection, &Answer::Copies { epoch: copies.epoch.0, bytes })?;
+    copies.workers.iter().try_for_each(|copy| Ok(connection.write_all(copy)?))
+}
+
+fn swap(
+    connection: &UnixStream,
+    reader: &mut impl Read,
+    asked: SwapRequest,
+    swapper: &Swapper,
+) -> anyhow::Result<()> {
     let stage = asked.stage.parse().map_err(anyhow::Error::msg)?;
     let signature = asked.signature.as_deref().map(from_hex).transpose()?;
     let SwapRequest { allow_downgrade, windows, output, command, shadow, .. } = asked;
@@ -139,7 +165,7 @@ fn serve(connection: &UnixStream, swapper: &Swapper) -> anyhow::Result<()> {
     let report = if asked.component_bytes == 0 {
         swapper.back(&request, &asked.asked_by, asked.dry_run, &mut tell)?
     } else {
-        let component = component(&mut reader, asked.component_bytes)?;
+        let component = component(reader, asked.component_bytes)?;
         swapper.swap(&request, &asked.name, &component, &asked.asked_by, asked.dry_run, &mut tell)?
     };
     match report {

@@ -459,6 +459,7 @@ impl<S: CommitStore> Commits<S> {
             state_version: aggregate.open.state_version,
             plugins: aggregate.plugins.clone(),
             moved: aggregate.moved.clone(),
+            opened_with: Some(aggregate.open.opened_with.clone()),
             given_up: group_letters::marks(&aggregate.open),
             windows: Vec::new(),
         }

@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use speed_layer_core::commit::Epoch;
 use speed_layer_kafka::source::feed_of;
 use speed_layer_kafka::{Assignment, Source};
 use speed_layer_store::fail_point;
@@ -17,6 +18,7 @@ use super::changes::TopicChanges;
 use super::closing::Closing;
 use super::commit::{Done, EpochCommit, Folded};
 use super::control::JobHandle;
+use super::copies::{CopyOrder, Taken};
 use super::partitions::Partitions;
 use super::progress::{Progress, Took};
 use super::swap::{Prepared, Seat, Trial, Watch};
@@ -256,6 +258,21 @@ impl Coordinator<'_> {
         }
     }
 
+    /// Has the workers copy what they hold since the last commit. What is on probation is not shown.
+    fn have_copied(&self, order: &CopyOrder) {
+        if self.trial.is_some() {
+            return;
+        }
+        let (to, states) = bounded(self.workers.len());
+        for worker in &self.workers {
+            // A worker that is gone has said why: its report is among the events.
+            let _ = worker.send(Command::Copy(to.clone()));
+        }
+        let taken = Taken { epoch: Epoch(self.epoch.epoch).previous(), workers: self.workers.len(), states };
+        // Whoever asked may not wait any more.
+        let _ = order.taken.send(taken);
+    }
+
     fn at_end_everywhere(&self) -> bool {
         self.pulse.at_end.len() == self.workers.len()
     }
@@ -297,6 +314,10 @@ impl Coordinator<'_> {
             Event::Shadow(order) => {
                 self.shadow.take(order);
                 return Ok(true);
+            }
+            Event::Copy(order) => {
+                self.have_copied(&order);
+                return Ok(false);
             }
             Event::Worker(worker, report) => (worker, report),
         };
@@ -363,7 +384,8 @@ impl Coordinator<'_> {
                 Event::Swap(swap) if self.swap.is_none() && self.trial.is_none() => self.swap = Some(swap),
                 Event::Swap(swap) => swap.reply.refused("another swap is under way"),
                 Event::Shadow(order) => self.shadow.take(order),
-                Event::Worker(..) | Event::StopAsked | Event::TakenBack => {}
+                // Who asked for a copy asks again.
+                Event::Worker(..) | Event::StopAsked | Event::TakenBack | Event::Copy(_) => {}
             }
         }
         self.shared.memory.handed_over();

@@ -4,7 +4,8 @@
 //! take batches through the stages; `coordinator` decides when to commit; `commit`
 //! commits; `partitions` and `open_windows` are what lies between; `lookout` and `changes`
 //! are about what becomes of the topic meanwhile. `swap` brings other plugins in, `aggregates`
-//! has aggregates come and go at a start; `replay` reads a stretch of the topic again.
+//! has aggregates come and go at a start; `replay` reads a stretch of the topic again, and `held`
+//! the open windows of a checkpoint.
 
 mod aggregates;
 mod budget;
@@ -13,8 +14,10 @@ mod closing;
 mod commit;
 mod control;
 mod coordinator;
+mod copies;
 mod drift;
 mod feed;
+mod held;
 pub mod inside;
 mod lookout;
 mod memory;
@@ -39,19 +42,21 @@ mod worker;
 mod tests;
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
 use crossbeam_channel::{Sender, bounded};
 use speed_layer_kafka::{BrokerError, Source};
-use speed_layer_store::PosixStore;
 use speed_layer_store::layer::FileLayer;
+use speed_layer_store::{CommitStore, PosixStore};
 use tracing::info;
 
 pub use control::{JobHandle, Phase};
-pub use open::{compiler, configured_plan};
+pub use copies::{Copier, Copies};
+pub use held::{Held, held, held_plan, held_schema};
+pub use open::{compiler, configured_plan, plain_runtime};
 pub use process::rss_bytes;
 pub use progress::{PartitionStep, Progress, Standing, Took};
 pub use summary::Summary;
@@ -61,6 +66,7 @@ use crate::control::Server;
 use aggregates::BackfillStopped;
 use closing::Closing;
 use coordinator::{Coordinator, Pulse};
+use copies::CopyOrder;
 use feed::RecordFeed;
 use lookout::Seen;
 use open::Opened;
@@ -80,6 +86,7 @@ pub enum Event {
     /// Of the swap that is waiting or on probation.
     TakenBack,
     Shadow(Box<Order>),
+    Copy(CopyOrder),
 }
 
 /// Runs `spec` until it ends by itself or `stop` is asked; `on_commit` is told of each commit.
@@ -175,7 +182,14 @@ impl<F: RecordFeed + 'static, L: FileLayer + Send + 'static> Opened<'_, F, L> {
             backfilled,
         } = self;
         let watcher = spec.watch.then(|| Watcher::start(Arc::clone(&swapper))).transpose()?;
-        let control = Server::start(commits.committer.store().layout().checkpoint_dir(), swapper)?;
+        let copier = Copier {
+            job: commits.committer.store().job().clone(),
+            names: spec.aggregates.iter().map(|of| of.name.clone()).collect(),
+            events: swapper.events.clone(),
+            refresh: Duration::from_millis(spec.live_refresh_ms),
+            last: Mutex::default(),
+        };
+        let control = Server::start(commits.committer.store().layout().checkpoint_dir(), swapper, copier)?;
         info!(job = %spec.name, epoch = epoch.epoch, workers = workers.len(), "started");
         let start_ms = process::age_ms();
         let mut commands: Vec<Sender<Command>> = Vec::new();

@@ -398,17 +398,25 @@ pub fn store_over<L: FileLayer>(layer: L, spec: &JobSpec) -> anyhow::Result<Posi
 /// # Errors
 /// When it cannot be started.
 pub fn runtime(spec: &JobSpec) -> anyhow::Result<Runtime> {
-    let cache_dir = spec.plugin_cache.clone().or_else(user_cache);
-    let runtime = Runtime::new(RuntimeOptions { cache_dir, limits: spec.limits.clone() })
-        .context("the plugin runtime cannot be started")?;
-    let runtime = match spec.compile_apart {
-        true => runtime.compiling_apart(compiler(&spec.limits)),
-        false => runtime,
-    };
+    let runtime = plain_runtime(spec.plugin_cache.clone(), &spec.limits, spec.compile_apart)?;
     Ok(match trust::admission(&spec.trust)? {
         Some(admission) => runtime.admitting(admission),
         None => runtime,
     })
+}
+
+/// One that admits whatever it is given.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn plain_runtime(
+    cache: Option<PathBuf>,
+    limits: &Limits,
+    compile_apart: bool,
+) -> anyhow::Result<Runtime> {
+    let options = RuntimeOptions { cache_dir: cache.or_else(user_cache), limits: limits.clone() };
+    let runtime = Runtime::new(options).context("the plugin runtime cannot be started")?;
+    Ok(if compile_apart { runtime.compiling_apart(compiler(limits)) } else { runtime })
 }
 
 /// The stages of a job as its settings have them, whatever a checkpoint may name.

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use arrow_array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
+use speed_layer_core::commit::OpenedWith;
 use speed_layer_core::group::{GroupTable, StoredGroups, WindowGroups, WindowOffset, chunk_ranges};
 use speed_layer_core::key::KeyEncoder;
 use speed_layer_plugin::{Aggregator, Context, PluginError, Rejects};
@@ -33,6 +34,7 @@ pub use scratch::{FINISHED_KEY, GroupId};
 pub struct OpenWindows {
     pub name: String,
     pub state_version: u32,
+    pub opened_with: OpenedWith,
     aggregator: Renewable<Aggregator>,
     keys: KeyEncoder,
     key_place: KeyPlace,
@@ -98,6 +100,7 @@ impl OpenWindows {
         Ok(Self {
             name: plan.spec.name.clone(),
             state_version: plan.description.state.version,
+            opened_with: OpenedWith::new(&plan.config, &plan.input),
             aggregator: open_aggregator(plan)?,
             table: empty_table(plan)?,
             rehearsal: None,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use speed_layer_core::group::GroupTable;
 use speed_layer_core::records::Records;
 use speed_layer_kafka::{Assignment, PollLimits, Position, SourceError};
 use speed_layer_store::fail_point;
@@ -35,6 +36,8 @@ const SIDE_BYTES_MAX: usize = 64 << 20;
 pub enum Command {
     /// Hand over, then wait.
     Cut,
+    /// Copy what has piled up since the cut, one an aggregate, and go on.
+    Copy(Sender<Vec<GroupTable>>),
     /// Go on in this epoch.
     Resume(Arc<EpochContext>, Errand),
 }
@@ -144,6 +147,10 @@ impl<F: RecordFeed> Worker<F> {
                         return Ok(());
                     }
                     said = Said::default();
+                }
+                Ok(Command::Copy(to)) => {
+                    // Whoever asked may not wait any more.
+                    let _ = to.send(self.chain.copy());
                 }
                 Ok(Command::Resume(epoch, errand)) => self.go_on(epoch, errand)?,
                 Err(TryRecvError::Empty) => {}

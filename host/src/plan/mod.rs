@@ -195,7 +195,11 @@ fn describe_transform(
     Ok(TransformPlan { plugin, config, input, description, given, wanted_computed, passed_on, schema })
 }
 
-fn describe_aggregate(
+/// Describes one aggregate over the columns that it is given.
+///
+/// # Errors
+/// As [`Plan::make`].
+pub fn describe_aggregate(
     load: &Load<'_>,
     spec: &AggregateSpec,
     input: &SchemaRef,

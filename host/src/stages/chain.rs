@@ -236,6 +236,11 @@ impl Chain {
         }
     }
 
+    /// What has piled up of each aggregate since the last cut.
+    pub fn copy(&self) -> Vec<GroupTable> {
+        self.folds.iter().map(Fold::copy).collect()
+    }
+
     fn parsed<'a>(&mut self, records: &'a Records, parsed: Parsed) -> Frame<'a> {
         fail_point("parse.mid_batch");
         let rejected = parsed.rejects.rows.len() as u64;

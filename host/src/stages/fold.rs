@@ -202,6 +202,11 @@ impl Fold {
         self.table.bytes() + self.rehearsal.as_ref().map_or(0, GroupTable::bytes)
     }
 
+    /// The partial states, which stay here.
+    pub fn copy(&self) -> GroupTable {
+        self.table.clone()
+    }
+
     /// Takes the partial states since the last cut.
     pub fn cut(&mut self) -> GroupTable {
         let empty = self.table.new_empty();

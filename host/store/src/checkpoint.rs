@@ -1,4 +1,4 @@
-//! A checkpoint's bytes, and a snapshot's: what the sections of a
+//! A checkpoint's bytes, a snapshot's, and those of a copy for a reader: what the sections of a
 //! container mean. Never changed once written. No files here: bytes
 //! in, bytes out.
 //!
@@ -25,7 +25,7 @@ use arrow_schema::ArrowError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use speed_layer_core::commit::{
-    AggregateProgress, Digest, FORMAT_VERSION, FORMAT_VERSION_MIN, Manifest, SnapshotManifest,
+    AggregateProgress, CopyManifest, Digest, FORMAT_VERSION, FORMAT_VERSION_MIN, Manifest, SnapshotManifest,
 };
 use speed_layer_core::group::{StoredGroups, WindowOffset};
 
@@ -33,6 +33,7 @@ use crate::container::{Magic, Section, assemble, damaged, verify};
 
 const CHECKPOINT: Magic = *b"\x89SLCKPT\n";
 const SNAPSHOT: Magic = *b"\x89SLSNAP\n";
+const COPY: Magic = *b"\x89SLCOPY\n";
 const MANIFEST: u32 = 1;
 const GROUPS: u32 = 2;
 const OFFSETS: u32 = 3;
@@ -54,6 +55,13 @@ pub struct Checkpoint {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     pub manifest: SnapshotManifest,
+    pub states: States,
+}
+
+/// A copy of uncommitted states, read and verified.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Copied {
+    pub manifest: CopyManifest,
     pub states: States,
 }
 
@@ -91,6 +99,17 @@ pub fn encode_snapshot(
     states: &[(String, StoredGroups)],
 ) -> Result<Vec<u8>, CheckpointError> {
     encode_as(SNAPSHOT, manifest, states)
+}
+
+/// The bytes of a copy of uncommitted states.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_copy(
+    manifest: &CopyManifest,
+    states: &[(String, StoredGroups)],
+) -> Result<Vec<u8>, CheckpointError> {
+    encode_as(COPY, manifest, states)
 }
 
 fn encode_as(
@@ -152,6 +171,15 @@ pub fn decode(file: &[u8]) -> Result<Checkpoint, CheckpointError> {
 pub fn decode_snapshot(file: &[u8]) -> Result<Snapshot, CheckpointError> {
     let (manifest, states, _) = decode_as::<SnapshotManifest>(SNAPSHOT, file)?;
     Ok(Snapshot { manifest, states })
+}
+
+/// Reads a copy of uncommitted states, verifying every byte first.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_copy(bytes: &[u8]) -> Result<Copied, CheckpointError> {
+    let (manifest, states, _) = decode_as::<CopyManifest>(COPY, bytes)?;
+    Ok(Copied { manifest, states })
 }
 
 fn decode_as<M: DeserializeOwned>(magic: Magic, file: &[u8]) -> Result<(M, States, Digest), CheckpointError> {

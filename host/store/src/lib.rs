@@ -3,7 +3,7 @@
 //! [`store`], the commit protocol's view of storage, which an object store could
 //! give as well, and [`posix`], its form over files; [`checkpoint`], a checkpoint's
 //! bytes, and [`chain`], how they build upon one another; [`part`], [`footer`] and [`letters`], what is written as Parquet,
-//! and [`published`], [`refusals`] and [`kept_letters`], what of it is read again;
+//! and [`published`], [`committed`], [`refusals`] and [`kept_letters`], what of it is read again;
 //! [`committer`], which performs the steps that `speed_layer_core::commit` decides, with
 //! [`outbox`] for those that lead to a topic;
 //! and for the operator [`inspect`], [`verify`](mod@verify) and [`rollback`].
@@ -16,6 +16,7 @@
 pub mod chain;
 pub mod checkpoint;
 mod commit_error;
+pub mod committed;
 pub mod committer;
 mod container;
 pub mod disk;
@@ -40,6 +41,7 @@ pub mod verify;
 pub use chain::{SnapshotError, SnapshotMade, SnapshotTask, Whole, read_whole};
 pub use checkpoint::{Checkpoint, CheckpointError, States};
 pub use commit_error::CommitError;
+pub use committed::{CommittedFile, committed_files};
 pub use committer::{Committed, Committer, Part, PendingCommit};
 pub use disk::DiskLayer;
 pub use error::StoreError;

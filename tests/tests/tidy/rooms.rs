@@ -8,13 +8,23 @@ use toml::Table;
 use crate::files::assert_none;
 
 /// Each manifest with the crates of ours that it may depend on, in any of its dependency tables.
-const ROOMS: [(&str, &[&str]); 10] = [
+const ROOMS: [(&str, &[&str]); 11] = [
     ("host/core", &[]),
     ("host/plugin", &["speed-layer-core"]),
     ("host/kafka", &["speed-layer-core"]),
     ("host/store", &["speed-layer-core"]),
+    ("host/sql", &[]),
     ("host/sim", &["speed-layer-core", "speed-layer-store"]),
-    ("host", &["speed-layer-core", "speed-layer-plugin", "speed-layer-kafka", "speed-layer-store"]),
+    (
+        "host",
+        &[
+            "speed-layer-core",
+            "speed-layer-plugin",
+            "speed-layer-kafka",
+            "speed-layer-sql",
+            "speed-layer-store",
+        ],
+    ),
     ("tests", &[]),
     ("xtask", &[]),
     ("plugins/sdk", &[]),

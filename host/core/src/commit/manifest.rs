@@ -3,6 +3,9 @@
 //! commit publishes. Plain values that serialise; how they lie in a file, and
 //! under which checksum, is the store's.
 
+use std::str::FromStr;
+
+use arrow_schema::{DataType, Field, FieldRef, Schema};
 use serde::{Deserialize, Serialize};
 
 use super::names::{Digest, Epoch, Generation, JobName};
@@ -126,6 +129,15 @@ pub struct SnapshotManifest {
     pub of: Digest,
 }
 
+/// What a copy of states says of itself that no commit has yet: it is never a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyManifest {
+    pub format: u32,
+    pub job: JobName,
+    /// The commit that the states come after.
+    pub epoch: Epoch,
+}
+
 /// How far one partition is read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionProgress {
@@ -204,12 +216,70 @@ pub struct AggregateProgress {
     /// Where a swap has moved the output; `None` where it is as the settings had it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved: Option<MovedOutput>,
+    /// What its present plugin was opened with; checkpoints of earlier versions do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_with: Option<OpenedWith>,
     /// Groups of open windows that have no result any more; states of them in the checkpoint do not count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub given_up: Vec<GivenUp>,
     /// Format 1 alone has the windows' offsets here; since then they lie with the states.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<WindowOffsets>,
+}
+
+/// What it takes to open an aggregate's plugin again, for those who read a checkpoint without the
+/// job's settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenedWith {
+    /// The configuration text.
+    pub config: String,
+    /// The columns of the rows that it is given, as the last stage before it makes them.
+    pub input: Vec<InputColumn>,
+}
+
+/// A column by its name and its type, which is written as Arrow displays it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputColumn {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub data_type: String,
+    pub nullable: bool,
+}
+
+/// A column's type that is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the column {name:?} has the type {data_type:?}, which this program does not know: {why}")]
+pub struct UnknownType {
+    pub name: String,
+    pub data_type: String,
+    pub why: String,
+}
+
+impl OpenedWith {
+    pub fn new(config: &str, input: &Schema) -> Self {
+        let column = |field: &FieldRef| InputColumn {
+            name: field.name().clone(),
+            data_type: field.data_type().to_string(),
+            nullable: field.is_nullable(),
+        };
+        Self { config: config.to_owned(), input: input.fields().iter().map(column).collect() }
+    }
+
+    /// The columns as Arrow has them.
+    ///
+    /// # Errors
+    /// [`UnknownType`].
+    pub fn schema(&self) -> Result<Schema, UnknownType> {
+        let field = |column: &InputColumn| {
+            let data_type = DataType::from_str(&column.data_type).map_err(|cause| UnknownType {
+                name: column.name.clone(),
+                data_type: column.data_type.clone(),
+                why: cause.to_string(),
+            })?;
+            Ok(Field::new(&column.name, data_type, column.nullable))
+        };
+        Ok(Schema::new(self.input.iter().map(field).collect::<Result<Vec<_>, _>>()?))
+    }
 }
 
 /// A group that its plugin failed on.
@@ -244,4 +314,44 @@ pub struct Gap {
     pub from: i64,
     pub to: i64,
     pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_schema::TimeUnit;
+
+    use super::*;
+
+    #[test]
+    fn the_columns_that_a_plugin_is_given_read_back_as_they_were() {
+        let text = || Box::new(DataType::Utf8);
+        let types = [
+            DataType::Boolean,
+            DataType::Int32,
+            DataType::Int64,
+            DataType::UInt64,
+            DataType::Float64,
+            DataType::Utf8,
+            DataType::Binary,
+            DataType::Date32,
+            DataType::Decimal128(38, 9),
+            DataType::Timestamp(TimeUnit::Microsecond, None),
+            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            DataType::Dictionary(Box::new(DataType::UInt32), text()),
+        ];
+        let fields = types.into_iter().enumerate();
+        let fields = fields.map(|(at, of)| Field::new(format!("column {at}"), of, at % 2 == 0));
+        let schema = Schema::new(fields.collect::<Vec<_>>());
+        let opened = OpenedWith::new("{}", &schema);
+        let read: OpenedWith = serde_json::from_str(&serde_json::to_string(&opened).unwrap()).unwrap();
+        assert_eq!(read.schema().unwrap(), schema);
+    }
+
+    #[test]
+    fn a_type_that_arrow_does_not_know_is_named_with_its_column() {
+        let column = InputColumn { name: "price".into(), data_type: "Money".into(), nullable: false };
+        let opened = OpenedWith { config: "{}".into(), input: vec![column] };
+        let refusal = opened.schema().unwrap_err().to_string();
+        assert!(refusal.contains("\"price\"") && refusal.contains("\"Money\""), "{refusal}");
+    }
 }

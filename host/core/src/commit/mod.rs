@@ -23,9 +23,9 @@ mod steps;
 
 pub use chain::{ChainLink, ChainProblem, SnapshotId, chain_problems, is_whole};
 pub use manifest::{
-    AggregateProgress, FORMAT_VERSION, FORMAT_VERSION_MIN, Gap, GivenUp, Kind, Manifest, MovedOutput,
-    OffsetMark, OutputId, OutputRoot, PartitionClock, PartitionProgress, PluginUse, Progress, PublishEntry,
-    SnapshotManifest, StageUse, WindowOffsets,
+    AggregateProgress, CopyManifest, FORMAT_VERSION, FORMAT_VERSION_MIN, Gap, GivenUp, InputColumn, Kind,
+    Manifest, MovedOutput, OffsetMark, OpenedWith, OutputId, OutputRoot, PartitionClock, PartitionProgress,
+    PluginUse, Progress, PublishEntry, SnapshotManifest, StageUse, UnknownType, WindowOffsets,
 };
 pub use names::{Codec, Digest, Epoch, Generation, JobName, NameError, PartName};
 pub use outbox::{

@@ -24,14 +24,12 @@ impl KeyPlace {
 
     /// The columns of a file that the key has.
     pub fn fields(self, keys: &Schema) -> Vec<FieldRef> {
-        let plain =
-            |field: &FieldRef| Arc::new(Field::new(field.name(), plain_type(field.data_type()), true));
-        if self.is_kept { keys.fields().iter().map(plain).collect() } else { Vec::new() }
+        if self.is_kept { plain_fields(keys) } else { Vec::new() }
     }
 
     /// Their values.
     pub fn columns(self, keys: &RecordBatch) -> anyhow::Result<Vec<ArrayRef>> {
-        if self.is_kept { keys.columns().iter().map(plain).collect() } else { Ok(Vec::new()) }
+        if self.is_kept { plain_columns(keys) } else { Ok(Vec::new()) }
     }
 
     /// The path of the key in row `row`, below the output.
@@ -41,6 +39,17 @@ impl KeyPlace {
         }
         path_of(keys, row)
     }
+}
+
+/// The key's columns as anybody outside has them.
+pub(super) fn plain_fields(keys: &Schema) -> Vec<FieldRef> {
+    let plain = |field: &FieldRef| Arc::new(Field::new(field.name(), plain_type(field.data_type()), true));
+    keys.fields().iter().map(plain).collect()
+}
+
+/// Their values.
+pub(super) fn plain_columns(keys: &RecordBatch) -> anyhow::Result<Vec<ArrayRef>> {
+    keys.columns().iter().map(plain).collect()
 }
 
 fn plain_type(data_type: &DataType) -> DataType {

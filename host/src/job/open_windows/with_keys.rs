@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use arrow_array::RecordBatch;
-use arrow_schema::Schema;
+use arrow_schema::{Schema, SchemaRef};
 use speed_layer_core::group::{GroupTable, WindowGroups, chunk_ranges};
 use speed_layer_plugin::Context;
 
 use super::failing::in_parts;
+use super::key_place::{plain_columns, plain_fields};
 use super::{OpenWindows, instants, slice};
 use crate::config::OnGroupFailure;
 use crate::stages::STATE_BYTES_PER_CALL_MAX;
@@ -23,13 +24,16 @@ impl OpenWindows {
         window_us: [Vec<i64>; 2],
         finished: &RecordBatch,
     ) -> anyhow::Result<RecordBatch> {
-        let kept = self.key_place.fields(keys.schema_ref()).len();
-        let key_fields = keys.schema();
-        let fields = key_fields.fields().iter().chain(self.output.fields().iter().skip(kept));
-        let schema = Schema::new(fields.cloned().collect::<Vec<_>>());
-        let columns = keys.columns().iter().cloned().chain(window_us.map(instants));
+        let columns = plain_columns(keys)?.into_iter().chain(window_us.map(instants));
         let columns = columns.chain(finished.columns().iter().cloned()).collect();
-        Ok(RecordBatch::try_new(Arc::new(schema), columns)?)
+        Ok(RecordBatch::try_new(self.windows_schema(), columns)?)
+    }
+
+    /// The columns of windows with their key.
+    pub fn windows_schema(&self) -> SchemaRef {
+        let in_files = self.key_place.fields(self.keys.schema()).len();
+        let others = self.output.fields().iter().skip(in_files).cloned();
+        Arc::new(Schema::new(plain_fields(self.keys.schema()).into_iter().chain(others).collect::<Vec<_>>()))
     }
 
     /// Of how many columns the key is.

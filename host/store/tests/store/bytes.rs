@@ -36,6 +36,7 @@ fn aggregate() -> AggregateProgress {
         state_version: 1,
         plugins: vec![plugin("ohlcv")],
         moved: None,
+        opened_with: None,
         given_up: Vec::new(),
         windows: vec![],
     }

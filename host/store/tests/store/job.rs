@@ -242,6 +242,7 @@ fn aggregate() -> AggregateProgress {
         state_version: 1,
         plugins: Vec::new(),
         moved: None,
+        opened_with: None,
         given_up: Vec::new(),
         windows: Vec::new(),
     }

@@ -3,6 +3,7 @@
 
 mod bytes;
 mod chain;
+mod committed;
 mod crash;
 mod disk_faults;
 mod job;
