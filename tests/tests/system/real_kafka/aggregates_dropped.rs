@@ -86,10 +86,28 @@ fn what_was_open_is_named_and_given_up_on_request_and_all_else_stays() {
     assert_equal(&daily, &job.table());
 }
 
+/// The checkpoint of a killed run whose newest commit publishes daily windows and dead letters. Which partitions a
+/// commit has records of is the machine's to say, so it may take several runs.
+fn killed_with_windows(job: &Job) -> Value {
+    loop {
+        let mut running = job.start().expect("it starts");
+        running.wait_for("committed", LIMIT).expect("it commits");
+        running.signal("KILL").expect("it runs");
+        running.finish(LIMIT).expect("it ends");
+        let checkpoint = job.checkpoint();
+        assert_eq!(checkpoint["clean"], false, "it was through before it was killed");
+        let publishes = |output: &Value| {
+            checkpoint["publish"].as_array().expect("a list").iter().any(|file| file["output"] == *output)
+        };
+        if [json!("dead_letters"), json!({ "aggregate": "daily" })].iter().all(publishes) {
+            return checkpoint;
+        }
+    }
+}
+
 /// Takes away what the newest commit published, as if the process had been killed before: the sealed files are
 /// staged still.
 fn unpublish(job: &Job, checkpoint: &Value) {
-    assert_eq!(checkpoint["clean"], false, "it was through before it was killed");
     let root = |output: &Value| {
         let outputs = checkpoint["outputs"].as_array().expect("a list");
         let root = outputs.iter().find(|of| of["output"] == *output).expect("it is named");
@@ -99,9 +117,6 @@ fn unpublish(job: &Job, checkpoint: &Value) {
     for file in files {
         // One that is not there yet is what this is about.
         let _ = fs::remove_file(root(&file["output"]).join(file["path"].as_str().expect("a path")));
-    }
-    for output in [json!("dead_letters"), json!({ "aggregate": "daily" })] {
-        assert!(files.iter().any(|file| file["output"] == output), "{output}: {checkpoint}");
     }
     assert!(closed_so_far(checkpoint).len() > job.table().len());
 }
@@ -118,12 +133,7 @@ fn what_a_killed_run_had_sealed_is_published_before_its_aggregate_is_dropped() {
     let records = records();
     kafka::shared().topic_of(topic, 2, &records);
     let job = Job::new(kafka::shared(), topic).pipeline(&format!("{DAILY}{HOURLY}"));
-    let mut running = job.start().expect("it starts");
-    running.wait_for("committed", LIMIT).expect("it commits");
-    running.wait_for("committed", LIMIT).expect("it commits");
-    running.signal("KILL").expect("it runs");
-    running.finish(LIMIT).expect("it ends");
-    let before = job.checkpoint();
+    let before = killed_with_windows(&job);
     unpublish(&job, &before);
 
     let job = rewritten(job, topic, &hourly_alone());
