@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use speed_layer_core::commit::Epoch;
 use speed_layer_kafka::source::feed_of;
 use speed_layer_kafka::{Assignment, Source};
@@ -18,7 +18,6 @@ use super::changes::TopicChanges;
 use super::closing::Closing;
 use super::commit::{Done, EpochCommit, Folded};
 use super::control::JobHandle;
-use super::copies::{CopyOrder, Taken};
 use super::partitions::Partitions;
 use super::progress::{Progress, Took};
 use super::swap::{Prepared, Seat, Trial, Watch};
@@ -258,21 +257,6 @@ impl Coordinator<'_> {
         }
     }
 
-    /// Has the workers copy what they hold since the last commit. What is on probation is not shown.
-    fn have_copied(&self, order: &CopyOrder) {
-        if self.trial.is_some() {
-            return;
-        }
-        let (to, states) = bounded(self.workers.len());
-        for worker in &self.workers {
-            // A worker that is gone has said why: its report is among the events.
-            let _ = worker.send(Command::Copy(to.clone()));
-        }
-        let taken = Taken { epoch: Epoch(self.epoch.epoch).previous(), workers: self.workers.len(), states };
-        // Whoever asked may not wait any more.
-        let _ = order.taken.send(taken);
-    }
-
     fn at_end_everywhere(&self) -> bool {
         self.pulse.at_end.len() == self.workers.len()
     }
@@ -298,25 +282,16 @@ impl Coordinator<'_> {
                 self.topic.note_seen(seen);
                 return Ok(false);
             }
-            Event::Swap(swap) if self.trigger == Trigger::Once => {
-                swap.reply
-                    .refused("the trigger `once` makes one commit of everything, and a swap takes several");
-                return Ok(false);
-            }
-            Event::Swap(swap) if self.swap.is_some() || self.trial.is_some() => {
-                swap.reply.refused("another swap is under way");
-                return Ok(false);
-            }
-            Event::Swap(swap) => {
-                self.swap = Some(swap);
-                return Ok(true);
-            }
+            Event::Swap(swap) => return Ok(self.takes(swap)),
             Event::Shadow(order) => {
                 self.shadow.take(order);
                 return Ok(true);
             }
             Event::Copy(order) => {
-                self.have_copied(&order);
+                // What is on probation is not shown.
+                if self.trial.is_none() {
+                    order.give(Epoch(self.epoch.epoch).previous(), &self.workers);
+                }
                 return Ok(false);
             }
             Event::Worker(worker, report) => (worker, report),
@@ -360,6 +335,20 @@ impl Coordinator<'_> {
                 }
             }),
         }
+    }
+
+    /// Whether a swap can begin with the next cut.
+    fn takes(&mut self, swap: Box<Prepared>) -> bool {
+        let refusal = if self.trigger == Trigger::Once {
+            "the trigger `once` makes one commit of everything, and a swap takes several"
+        } else if self.swap.is_some() || self.trial.is_some() {
+            "another swap is under way"
+        } else {
+            self.swap = Some(swap);
+            return true;
+        };
+        swap.reply.refused(refusal);
+        false
     }
 
     /// Has every worker end its batch and hand over.

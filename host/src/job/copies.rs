@@ -12,6 +12,8 @@ use speed_layer_core::group::GroupTable;
 use speed_layer_store::checkpoint::encode_copy;
 
 use super::Event;
+use super::worker::Command;
+use crate::config::JobSpec;
 
 /// How long is waited for a commit or a probation to end that is in the way.
 const WAIT_MAX: Duration = Duration::from_secs(20);
@@ -31,6 +33,19 @@ pub struct CopyOrder {
     pub taken: Sender<Taken>,
 }
 
+impl CopyOrder {
+    /// Has the workers copy what they hold since the commit of `epoch`.
+    pub fn give(&self, epoch: Epoch, workers: &[Sender<Command>]) {
+        let (to, states) = bounded(workers.len());
+        for worker in workers {
+            // A worker that is gone has said why: its report is among the events.
+            let _ = worker.send(Command::Copy(to.clone()));
+        }
+        // Whoever asked may not wait any more.
+        let _ = self.taken.send(Taken { epoch, workers: workers.len(), states });
+    }
+}
+
 /// What the coordinator has set going.
 #[derive(Debug)]
 pub struct Taken {
@@ -43,16 +58,26 @@ pub struct Taken {
 /// Gives out copies of a running job's uncommitted states.
 #[derive(Debug)]
 pub struct Copier {
-    pub job: JobName,
+    job: JobName,
     /// The aggregates', in their order.
-    pub names: Vec<String>,
-    pub events: Sender<Event>,
+    names: Vec<String>,
+    events: Sender<Event>,
     /// How old a copy may be.
-    pub refresh: Duration,
-    pub last: Mutex<Option<(Instant, Arc<Copies>)>>,
+    refresh: Duration,
+    last: Mutex<Option<(Instant, Arc<Copies>)>>,
 }
 
 impl Copier {
+    pub fn new(spec: &JobSpec, job: &JobName, events: Sender<Event>) -> Self {
+        Self {
+            job: job.clone(),
+            names: spec.aggregates.iter().map(|of| of.name.clone()).collect(),
+            events,
+            refresh: Duration::from_millis(spec.live_refresh_ms),
+            last: Mutex::default(),
+        }
+    }
+
     /// A copy that was taken after this call began, or at most `refresh` before.
     ///
     /// # Errors

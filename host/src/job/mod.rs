@@ -42,12 +42,12 @@ mod worker;
 mod tests;
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::bounded;
 use speed_layer_kafka::{BrokerError, Source};
 use speed_layer_store::layer::FileLayer;
 use speed_layer_store::{CommitStore, PosixStore};
@@ -71,7 +71,7 @@ use feed::RecordFeed;
 use lookout::Seen;
 use open::Opened;
 use swap::{Order, Prepared, Seat, Watcher};
-use worker::{Command, Report, Worker};
+use worker::{Report, Worker};
 
 /// How long an end waits for clients to part from brokers that may be away.
 const PARTING: Duration = Duration::from_secs(3);
@@ -182,22 +182,12 @@ impl<F: RecordFeed + 'static, L: FileLayer + Send + 'static> Opened<'_, F, L> {
             backfilled,
         } = self;
         let watcher = spec.watch.then(|| Watcher::start(Arc::clone(&swapper))).transpose()?;
-        let copier = Copier {
-            job: commits.committer.store().job().clone(),
-            names: spec.aggregates.iter().map(|of| of.name.clone()).collect(),
-            events: swapper.events.clone(),
-            refresh: Duration::from_millis(spec.live_refresh_ms),
-            last: Mutex::default(),
-        };
+        let copier = Copier::new(spec, commits.committer.store().job(), swapper.events.clone());
         let control = Server::start(commits.committer.store().layout().checkpoint_dir(), swapper, copier)?;
         info!(job = %spec.name, epoch = epoch.epoch, workers = workers.len(), "started");
         let start_ms = process::age_ms();
-        let mut commands: Vec<Sender<Command>> = Vec::new();
-        let mut threads = Vec::new();
-        for (worker, sender) in workers {
-            commands.push(sender);
-            threads.push(spawn(worker)?);
-        }
+        let (workers, commands): (Vec<_>, Vec<_>) = workers.into_iter().unzip();
+        let threads = workers.into_iter().map(spawn).collect::<anyhow::Result<Vec<_>>>()?;
         let mut coordinator = Coordinator {
             trigger: spec.trigger,
             closing: Closing::of(spec)?,
