@@ -27,6 +27,7 @@ pub mod reference;
 pub mod strace;
 pub mod sync_order;
 pub mod table;
+pub mod terminal;
 pub mod ticks;
 pub mod topics;
 pub mod trace;

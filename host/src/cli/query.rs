@@ -1,5 +1,6 @@
 //! `host query`: SQL over what a job has committed.
 
+mod shell;
 mod shown;
 mod statements;
 
@@ -21,7 +22,7 @@ use crate::query::{self, Question};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct QueryArgs {
-    /// One statement; without it, those that are piped in are answered
+    /// One statement; without it, those that are typed at a prompt or piped in
     #[arg(value_name = "SQL")]
     sql: Option<String>,
     /// The parent folder of the jobs' checkpoints, as `host run` has it, or one job's own
@@ -51,10 +52,12 @@ const EXAMPLES: &str = "Examples:
   host query \"SHOW TABLES\"
   host query --format arrow \"SELECT * FROM daily_closed\" > daily.arrows
   host query < report.sql
+  host query                                             # a prompt with history
 
 Each aggregate is a table of its name: NAME_closed has the windows of its files, NAME_open those that
-are still open, NAME both, NAME_live both with what the running job has not committed yet. Then there are dead_letters, late_rows, swaps and commits. A statement sees
-the job as of its newest commit, whether it runs or not; it only reads, and the job does not wait for it.";
+are still open, NAME both, NAME_live both with what the running job has not committed yet. Then there
+are dead_letters, late_rows, swaps and commits. A statement sees the job as of its newest commit,
+whether it runs or not; it only reads, and the job does not wait for it.";
 
 /// How rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -83,9 +86,7 @@ pub fn run(args: &QueryArgs) -> anyhow::Result<()> {
     let asked = Asked { args, runtime };
     match &args.sql {
         Some(sql) => asked.answer(sql),
-        None if std::io::stdin().is_terminal() => {
-            bail!("say what to ask: host query \"SHOW TABLES\", or pipe statements in")
-        }
+        None if std::io::stdin().is_terminal() => shell::run(&asked),
         None => asked.answer_all(),
     }
 }

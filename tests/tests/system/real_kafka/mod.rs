@@ -35,6 +35,7 @@ mod python_readers;
 mod queries;
 mod queries_docs;
 mod queries_refused;
+mod queries_typed;
 mod recomputes;
 mod refusals;
 mod restarts;
