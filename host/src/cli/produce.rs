@@ -3,16 +3,17 @@
 mod exchange;
 
 use std::path::Path;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use chrono::{DateTime, NaiveTime, Utc};
 use clap::Args;
+use crossbeam_channel::{Receiver, bounded};
 use speed_layer_kafka::{ANSWER_TIMEOUT, Broker, BrokerError, Connection, Producer};
 use tracing::info;
 
 use self::exchange::{Exchange, ExchangeArgs};
+use super::signals::on_signals;
 use crate::config::properties_of;
 use crate::produce::ndjson::Lines;
 use crate::produce::pace::Pace;
@@ -31,7 +32,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(5);
   host produce --brokers localhost:9092 --topic crypto-prices --from binance --symbols BTCUSDT,ETHUSDT
   host produce --brokers localhost:9092 --topic crypto-prices --from websocket --symbols BTCUSDT,ETHUSDT
 
-From an exchange it goes on until --count or a signal (SIGINT, SIGTERM), waits for what is on its way, and \
+At --count, at its end or at a signal (SIGINT, SIGTERM) it waits for what is on its way. From an exchange it \
 prints a JSON summary as the last line on stdout. Exit code 1: messages were lost on the way to Kafka.")]
 pub struct ProduceArgs {
     /// Kafka brokers, HOST:PORT[,HOST:PORT...]
@@ -83,10 +84,22 @@ pub fn run(args: &ProduceArgs) -> anyhow::Result<()> {
     match Exchange::named(&args.from) {
         Some(named) => {
             let source = exchange::source(args, named)?;
-            exchange::run(source, &connect(args)?, args)
+            exchange::run(source, &connect(args)?, args, &stop_on_signals()?)
         }
         None => run_at_will(args),
     }
+}
+
+fn stop_on_signals() -> anyhow::Result<Receiver<()>> {
+    let (ask, stop) = bounded(1);
+    let mut was_asked = false;
+    on_signals(move |signal| {
+        info!(signal, "asked to stop; waiting for what is on its way");
+        // Nobody listens once the run is over; then the process ends by itself.
+        let _ = ask.try_send(());
+        !std::mem::replace(&mut was_asked, true)
+    })?;
+    Ok(stop)
 }
 
 /// From what gives as much as is asked for.
@@ -94,8 +107,9 @@ fn run_at_will(args: &ProduceArgs) -> anyhow::Result<()> {
     exchange::refuse_for_others(&args.exchange)?;
     let mut messages = source(args)?;
     let connection = connect(args)?;
+    let stop = stop_on_signals()?;
     let mut producer = Producer::new(&connection, &args.topic, DELIVERY_TIMEOUT)?;
-    let sent = send(args, messages.as_mut(), &mut producer)?;
+    let sent = send(args, messages.as_mut(), &mut producer, &stop)?;
     producer.finish()?;
     info!(messages = sent, topic = args.topic, "delivered");
     Ok(())
@@ -140,13 +154,21 @@ fn midnight_before(spread_ms: i64) -> i64 {
     begin.date_naive().and_time(NaiveTime::MIN).and_utc().timestamp_millis()
 }
 
-fn send(args: &ProduceArgs, messages: &mut dyn Messages, producer: &mut Producer) -> anyhow::Result<u64> {
+/// Sends until there are no more, `--count` of them are sent, or `stop`; how many that were.
+fn send(
+    args: &ProduceArgs,
+    messages: &mut dyn Messages,
+    producer: &mut Producer,
+    stop: &Receiver<()>,
+) -> anyhow::Result<u64> {
     let pace = Pace::new(args.rate);
     let mut message = Message::default();
     let mut sent = 0;
     let mut reported = Instant::now();
     while args.count.is_none_or(|count| sent < count) && messages.next(&mut message)? {
-        thread::sleep(pace.wait_before(sent));
+        if stop.recv_timeout(pace.wait_before(sent)).is_ok() {
+            break;
+        }
         let key = (!message.key.is_empty()).then_some(message.key.as_slice());
         let record = speed_layer_kafka::Message { key, value: Some(&message.value), ..Default::default() };
         producer.produce(&record).with_context(|| format!("message {} was not taken", sent + 1))?;

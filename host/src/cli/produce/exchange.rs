@@ -6,13 +6,12 @@ use std::time;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::Receiver;
 use speed_layer_core::time::Duration;
 use speed_layer_kafka::Connection;
 use tracing::info;
 
 use super::ProduceArgs;
-use crate::cli::signals::on_signals;
 use crate::config::ConfigError;
 use crate::produce::exchange::{self, Address, Plan, Polls, Source, Stream};
 
@@ -113,12 +112,16 @@ pub fn source(args: &ProduceArgs, exchange: Exchange) -> Result<Box<dyn Source>,
     })
 }
 
-/// Runs until `--count` or a signal, and prints the summary.
-pub fn run(source: Box<dyn Source>, connection: &Connection, args: &ProduceArgs) -> anyhow::Result<()> {
-    let stop = stop_on_signals()?;
+/// Runs until `--count` or `stop`, and prints the summary.
+pub fn run(
+    source: Box<dyn Source>,
+    connection: &Connection,
+    args: &ProduceArgs,
+    stop: &Receiver<()>,
+) -> anyhow::Result<()> {
     let name = source.name();
     let plan = Plan { topic: &args.topic, count: args.count };
-    let tally = exchange::run(source, connection, plan, &stop)?;
+    let tally = exchange::run(source, connection, plan, stop)?;
     writeln!(std::io::stdout(), "{}", tally.to_json(name))
         .context("the summary cannot be written to stdout")?;
     if tally.lost > 0 {
@@ -131,18 +134,6 @@ pub fn run(source: Box<dyn Source>, connection: &Connection, args: &ProduceArgs)
     }
     info!(messages = tally.delivered, topic = args.topic, "delivered");
     Ok(())
-}
-
-fn stop_on_signals() -> anyhow::Result<Receiver<()>> {
-    let (ask, stop) = bounded(1);
-    let mut was_asked = false;
-    on_signals(move |signal| {
-        info!(signal, "asked to stop; waiting for what is on its way");
-        // Nobody listens once the run is over; then the process ends by itself.
-        let _ = ask.try_send(());
-        !std::mem::replace(&mut was_asked, true)
-    })?;
-    Ok(stop)
 }
 
 fn refuse_of_others(args: &ProduceArgs, exchange: Exchange) -> Result<(), ConfigError> {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use speed_layer_tests::host::{self, Finished};
+use speed_layer_tests::host::{self, Finished, Running};
 use speed_layer_tests::job::{Job, LIMIT, new_folder};
 use speed_layer_tests::kafka;
 use speed_layer_tests::topics::read_all;
@@ -70,6 +70,30 @@ fn a_rate_is_kept() {
     assert_eq!(written("produce-rate", "--count 400 --rate 200").len(), 400);
     let took = began.elapsed();
     assert!(took > Duration::from_millis(1_900) && took < Duration::from_secs(20), "{took:?}");
+}
+
+#[test]
+fn at_a_signal_what_is_on_its_way_is_delivered_and_counted() {
+    kafka::shared().create_topic("produce-signal", 1, &[]).expect("a new name");
+    let records = || kafka::shared().end_offset("produce-signal", 0).expect("the broker answers");
+    for (rate, signal) in [("--rate=20000", "INT"), ("--rate=0.01", "TERM")] {
+        let (brokers, before) = (kafka::shared().address(), records());
+        let words = ["produce", "--brokers", &brokers, "--topic", "produce-signal", rate];
+        let running = Running::start(host::command().expect("it is built").args(words)).expect("it starts");
+        let deadline = Instant::now() + LIMIT;
+        while records() == before {
+            assert!(Instant::now() < deadline, "nothing comes at {rate}");
+        }
+        running.signal(signal).expect("it runs");
+        let finished = running.finish(LIMIT).expect("it ends");
+        assert!(
+            finished.status.success() && finished.stderr.contains("asked to stop"),
+            "{}",
+            finished.told()
+        );
+        let sent = records() - before;
+        assert!(finished.stderr.contains(&format!("delivered messages={sent} ")), "{}", finished.told());
+    }
 }
 
 /// The sizes on the broker's disk tell: twelve named fields, again and again, shrink to a part.
