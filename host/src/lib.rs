@@ -5,7 +5,8 @@
 //! fold) → `job` again (merge, finish, commit). `config` and `plan` come before it,
 //! `cli`, `produce` and `demo` stand around it; `recompute` makes rows of the past again,
 //! `letters` works with what did not get through, `progress` shows how a job goes, `serve` tells
-//! it over HTTP, `sinks` gives rows and windows to others than Parquet, `query` has them as tables.
+//! it over HTTP, `sinks` gives rows and windows to others than Parquet, `query` has them as tables,
+//! `spark` reads where a job of Spark's stands.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
@@ -25,6 +26,7 @@ mod query;
 mod recompute;
 mod serve;
 mod sinks;
+mod spark;
 mod stages;
 mod trust;
 

@@ -10,6 +10,7 @@ mod compile_plugin;
 mod completions;
 mod demo;
 mod file;
+mod import_spark;
 mod init;
 mod letters;
 mod man;
@@ -75,6 +76,8 @@ enum Command {
     Check(Box<check::CheckArgs>),
     /// Write an exchange's or synthetic ticks, or a file's lines, to a topic
     Produce(produce::ProduceArgs),
+    /// Take over a Spark job: go on from its last batch, its open windows made again from Kafka
+    ImportSparkCheckpoint(Box<import_spark::ImportArgs>),
     /// Look at a job's checkpoints, verify them, go back to an earlier one
     #[command(subcommand)]
     Checkpoint(checkpoint::CheckpointCommand),
@@ -134,6 +137,7 @@ impl Command {
             Self::Init(args) => init::run(&args),
             Self::Check(args) => check::run(*args),
             Self::Produce(args) => produce::run(&args),
+            Self::ImportSparkCheckpoint(args) => import_spark::run(*args),
             Self::Checkpoint(command) => checkpoint::run(command),
             Self::File(command) => file::run(command),
             Self::DeadLetters(command) => letters::run(command),

@@ -56,7 +56,7 @@ use tracing::info;
 pub use control::{JobHandle, Phase};
 pub use copies::{Copier, Copies};
 pub use held::{Held, held, held_plan, held_schema};
-pub use open::{compiler, configured_plan, plain_runtime};
+pub use open::{Standpoint, adopt, compiler, configured_plan, plain_runtime};
 pub use process::rss_bytes;
 pub use progress::{PartitionStep, Progress, Standing, Took};
 pub use summary::Summary;

@@ -2,6 +2,7 @@
 //! looked at, and what cannot go well is refused before anything is written. Then the
 //! job is taken, brought back to where it was, and its workers are made.
 
+mod adopt;
 mod aggregates;
 
 use std::path::PathBuf;
@@ -45,6 +46,8 @@ use crate::letters::KafkaOutbox;
 use crate::plan::{AggregatePlan, Plan};
 use crate::stages::{Chain, EpochContext};
 use crate::trust;
+
+pub use adopt::{Standpoint, adopt};
 
 /// A job that is ready to run, over feeds of the kind `F` and files of the layer `L`.
 pub struct Opened<'a, F, L: FileLayer = DiskLayer> {

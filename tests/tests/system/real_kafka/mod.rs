@@ -17,6 +17,7 @@ mod exchange_tls;
 mod full_disk;
 mod hostile_keys;
 mod idleness;
+mod imported;
 mod kafka_security;
 mod letters_replayed;
 mod letters_shown;
