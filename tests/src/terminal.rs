@@ -28,10 +28,13 @@ impl Terminal {
         let line: Vec<String> = words.map(|word| quoted(&word.to_string_lossy())).collect();
         let mut command = Command::new("script");
         command.args(["--quiet", "--return", "--flush", "--command", &line.join(" "), "/dev/null"]);
-        command.env("TERM", "xterm").envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command
+            .env("TERM", "xterm")
+            .envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().context("cannot start `script`, of util-linux")?;
-        let (keys, screen) = (child.stdin.take().context("no stdin")?, child.stdout.take().context("no stdout")?);
+        let (keys, screen) =
+            (child.stdin.take().context("no stdin")?, child.stdout.take().context("no stdout")?);
         let (sender, shows) = channel();
         thread::spawn(move || each_piece(screen, |piece| sender.send(piece).is_ok()));
         Ok(Self { child, keys, shows, shown: String::new(), seen: 0 })

@@ -1,4 +1,5 @@
-//! `sink` of an `[[aggregate]]`: Parquet, and beside it topics of Kafka's. Which modes a sink takes is decided here.
+//! `sink` of an `[[aggregate]]`: Parquet, and beside it topics of Kafka's and the console. Which modes a sink takes is
+//! decided here.
 
 use std::path::PathBuf;
 
@@ -8,6 +9,10 @@ use super::job::{AggregateSpec, Compression, SideSinks};
 use super::nearest::nearest;
 use super::values;
 
+/// As many rows as Spark's console shows.
+const CONSOLE_ROWS: u64 = 20;
+const CONSOLE_ROWS_MAX: u64 = 10_000;
+
 /// Which windows a sink is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputMode {
@@ -15,6 +20,8 @@ pub enum OutputMode {
     Append,
     /// With each commit the windows that it changed; a closed one for the last time.
     Update,
+    /// With each commit all windows that are open, and those that it closed for the last time.
+    Complete,
 }
 
 impl OutputMode {
@@ -22,6 +29,17 @@ impl OutputMode {
         match self {
             Self::Append => "append",
             Self::Update => "update",
+            Self::Complete => "complete",
+        }
+    }
+
+    /// By the name in a sink, in the aggregate, or the default.
+    fn of(place: &str, own: Option<&str>, aggregates: Option<&str>) -> Result<Self, ConfigError> {
+        match own.or(aggregates).unwrap_or("append") {
+            "append" => Ok(Self::Append),
+            "update" => Ok(Self::Update),
+            "complete" => Ok(Self::Complete),
+            other => Err(ConfigError::invalid(place, unknown_mode(other))),
         }
     }
 }
@@ -43,52 +61,62 @@ pub struct TopicSink {
     pub mode: OutputMode,
 }
 
+/// An aggregate's windows on the console, with each commit that has some.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WindowConsole {
+    pub mode: OutputMode,
+    /// Names, in the order in which they are shown; none: all.
+    pub columns: Vec<String>,
+    /// At most so many of a commit, at least one.
+    pub rows: usize,
+}
+
 /// Where an aggregate's windows go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AggregateSinks {
     pub output: PathBuf,
     pub compression: Compression,
     pub topics: Vec<TopicSink>,
+    pub console: Option<WindowConsole>,
 }
 
 impl AggregateSinks {
     /// What the sinks of a file come to; `mode` is the aggregate's own.
     ///
     /// # Errors
-    /// One that cannot be, none of type parquet, or a second one.
+    /// One that cannot be, none of type parquet, or a second one of it or of the console.
     pub fn of(place: &str, sinks: Vec<FileSink>, mode: Option<&str>) -> Result<Self, ConfigError> {
-        let (mut files, mut topics) = (None, Vec::new());
+        let (mut files, mut topics, mut console) = (None, Vec::new(), None);
         for sink in sinks {
             match sink.kind.as_str() {
-                "parquet" if files.is_some() => {
+                kind @ ("parquet" | "console")
+                    if kind == "parquet" && files.is_some() || kind == "console" && console.is_some() =>
+                {
                     return Err(ConfigError::invalid(
                         place,
-                        "has two sinks of type \"parquet\"; give it one",
+                        format!("has two sinks of type \"{kind}\"; give it one"),
                     ));
                 }
                 "parquet" => files = Some(sink.into_files(place, mode)?),
                 "kafka" => topics.push(sink.into_topic(place, mode)?),
-                "console" => {
-                    let problem = "windows are not printed; a `[[sink]]` of type \"console\" prints the stream's last rows";
-                    return Err(ConfigError::invalid(place, problem));
-                }
+                "console" => console = Some(sink.into_console(place, mode)?),
                 other => return Err(ConfigError::invalid(place, unknown_type(other))),
             }
         }
         let (output, compression) = files.ok_or_else(|| {
             ConfigError::invalid(
                 place,
-                "give it one `sink` of type \"parquet\", with topics beside it or none",
+                "give it one `sink` of type \"parquet\", with topics and a console beside it or none",
             )
         })?;
-        Ok(Self { output, compression, topics })
+        Ok(Self { output, compression, topics, console })
     }
 }
 
 fn unknown_type(kind: &str) -> String {
-    let meant = nearest(kind, ["parquet", "kafka"])
+    let meant = nearest(kind, ["parquet", "kafka", "console"])
         .map_or_else(String::new, |near| format!("did you mean `{near}`? "));
-    format!("unknown sink type `{kind}`; {meant}This version has `parquet` and `kafka`")
+    format!("unknown sink type `{kind}`; {meant}This version has `parquet`, `kafka` and `console`")
 }
 
 impl FileSink {
@@ -98,22 +126,15 @@ impl FileSink {
     }
 
     fn into_files(self, place: &str, mode: Option<&str>) -> Result<(PathBuf, Compression), ConfigError> {
-        for (key, value) in [("topic", &self.topic), ("format", &self.format)] {
-            if value.is_some() {
-                let problem = format!("a sink of type \"parquet\" has no `{key}`; one of type \"kafka\" has");
-                return Err(ConfigError::invalid(place, problem));
-            }
-        }
-        match self.mode.as_deref().or(mode).unwrap_or("append") {
-            "append" => {}
-            other @ ("update" | "complete") => {
-                let problem = format!(
-                    "output mode `{other}` cannot go to Parquet, whose files never change: they take `append`, a topic \
-                     takes `append` and `update` (the `mode` of a sink of type \"kafka\")"
-                );
-                return Err(ConfigError::invalid(place, problem));
-            }
-            other => return Err(ConfigError::invalid(place, unknown_mode(other))),
+        self.refuse_keys_of_others(place, &["path", "compression", "mode"])?;
+        let mode = OutputMode::of(place, self.mode.as_deref(), mode)?;
+        if mode != OutputMode::Append {
+            let problem = format!(
+                "output mode `{}` cannot go to Parquet, whose files never change: they take `append`, a topic and the \
+                 console take `update` and `complete` too (the `mode` of such a sink)",
+                mode.name()
+            );
+            return Err(ConfigError::invalid(place, problem));
         }
         let path = self
             .path
@@ -123,11 +144,7 @@ impl FileSink {
 
     fn into_topic(self, place: &str, mode: Option<&str>) -> Result<TopicSink, ConfigError> {
         let invalid = |problem: String| Err(ConfigError::invalid(place, problem));
-        if self.path.is_some() || self.compression.is_some() {
-            return invalid(
-                "a sink of type \"kafka\" has neither `path` nor `compression`, but a `topic`".to_owned(),
-            );
-        }
+        self.refuse_keys_of_others(place, &["topic", "format", "mode"])?;
         let Some(topic) = self.topic.filter(|topic| !topic.is_empty()) else {
             return invalid("give its sink of type \"kafka\" the `topic`".to_owned());
         };
@@ -138,24 +155,43 @@ impl FileSink {
                 return invalid(format!("unknown format `{other}`; a topic takes `json` and `typed-json`"));
             }
         };
-        let mode = match self.mode.as_deref().or(mode).unwrap_or("append") {
-            "append" => OutputMode::Append,
-            "update" => OutputMode::Update,
-            "complete" => {
-                return invalid(format!(
-                    "output mode `complete` would send every window ever to the topic {topic} with each commit, and closed \
-                     windows are not kept for that; use `update` over a topic with cleanup.policy=compact, which comes to \
-                     hold the last record of each window"
-                ));
-            }
-            other => return invalid(unknown_mode(other)),
-        };
+        let mode = OutputMode::of(place, self.mode.as_deref(), mode)?;
         Ok(TopicSink { topic, form, mode })
+    }
+
+    fn into_console(self, place: &str, mode: Option<&str>) -> Result<WindowConsole, ConfigError> {
+        self.refuse_keys_of_others(place, &["columns", "rows", "mode"])?;
+        let mode = OutputMode::of(place, self.mode.as_deref(), mode)?;
+        let columns = self.columns.unwrap_or_default();
+        let rows = self.rows.unwrap_or(CONSOLE_ROWS);
+        if !(1..=CONSOLE_ROWS_MAX).contains(&rows) {
+            let problem =
+                format!("`rows` of its console is {rows}; it has to be from 1 to {CONSOLE_ROWS_MAX}");
+            return Err(ConfigError::invalid(place, problem));
+        }
+        Ok(WindowConsole { mode, columns, rows: rows as usize })
+    }
+
+    /// `own`: the keys that a sink of this type has.
+    fn refuse_keys_of_others(&self, place: &str, own: &[&str]) -> Result<(), ConfigError> {
+        let given = [
+            ("path", self.path.is_some()),
+            ("compression", self.compression.is_some()),
+            ("topic", self.topic.is_some()),
+            ("format", self.format.is_some()),
+            ("columns", self.columns.is_some()),
+            ("rows", self.rows.is_some()),
+        ];
+        let Some((key, _)) = given.into_iter().find(|(key, is_given)| *is_given && !own.contains(key)) else {
+            return Ok(());
+        };
+        let problem = format!("a sink of type \"{}\" has no `{key}`; it has: {}", self.kind, own.join(", "));
+        Err(ConfigError::invalid(place, problem))
     }
 }
 
 fn unknown_mode(mode: &str) -> String {
-    format!("unknown output mode `{mode}`; Parquet takes `append`, a topic `append` and `update`")
+    format!("unknown output mode `{mode}`; there are `append`, `update` and `complete`")
 }
 
 /// Refuses topics that cannot serve: the one that is read, the letters', the markers', and those named twice.
@@ -219,27 +255,48 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_takes_two_forms_and_two_modes() {
-        use OutputMode::{Append, Update};
+    fn a_topic_takes_two_forms_and_three_modes() {
+        use OutputMode::{Append, Complete, Update};
         let sink = |more: &str| format!("{{ type = \"kafka\", topic = \"stats\"{more} }}");
         check(&sink(""), Ok((RecordForm::Json, Append)));
         check(&sink(", format = \"typed-json\", mode = \"update\""), Ok((RecordForm::TypedJson, Update)));
         check(&sink(", format = \"json\", mode = \"append\""), Ok((RecordForm::Json, Append)));
-        check(&sink(", mode = \"complete\""), Err("cleanup.policy=compact"));
+        check(&sink(", mode = \"complete\""), Ok((RecordForm::Json, Complete)));
         check(&sink(", mode = \"upsert\""), Err("unknown output mode `upsert`"));
         check(&sink(", format = \"avro\""), Err("unknown format `avro`"));
-        check(&sink(", path = \"x\""), Err("neither `path`"));
+        check(&sink(", path = \"x\""), Err("has no `path`"));
         check("{ type = \"kafka\" }", Err("`topic`"));
         check("{ type = \"kafak\", topic = \"stats\" }", Err("did you mean `kafka`"));
-        check("{ type = \"console\" }", Err("[[sink]]"));
+        check(&sink(", rows = 3"), Err("type \"kafka\" has no `rows`"));
+        check("{ type = \"consol\" }", Err("did you mean `console`"));
         check(FILES, Err("two sinks of type \"parquet\""));
         check("{ type = \"parquet\", topic = \"stats\" }", Err("two sinks"));
     }
 
     #[test]
+    fn a_console_takes_all_modes_and_shows_all_columns_unless_some_are_named() {
+        let of = |text: &str| sinks(&format!("{FILES}, {text}"), None).map(|found| found.console);
+        let expected = |mode, columns: &[&str], rows| {
+            let columns = columns.iter().map(|name| (*name).to_owned()).collect();
+            Some(WindowConsole { mode, columns, rows })
+        };
+        assert_eq!(of("{ type = \"console\" }").unwrap(), expected(OutputMode::Append, &[], 20));
+        let given = "{ type = \"console\", mode = \"complete\", columns = [\"a\"], rows = 3 }";
+        assert_eq!(of(given).unwrap(), expected(OutputMode::Complete, &["a"], 3));
+        for (text, part) in [
+            ("{ type = \"console\", rows = 0 }", "`rows` of its console is 0"),
+            ("{ type = \"console\", topic = \"t\" }", "type \"console\" has no `topic`"),
+            ("{ type = \"console\" }, { type = \"console\" }", "two sinks of type \"console\""),
+        ] {
+            let error = of(text).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
     fn parquet_takes_append_alone_and_says_who_takes_the_others() {
         for (text, mode, part) in [
-            (FILES, Some("update"), "a topic takes `append` and `update`"),
+            (FILES, Some("update"), "a topic and the console take `update` and `complete` too"),
             ("{ type = \"parquet\", path = \"x\", mode = \"complete\" }", None, "cannot go to Parquet"),
             (FILES, Some("upsert"), "unknown output mode"),
             ("{ type = \"parquet\" }", None, "`path`"),

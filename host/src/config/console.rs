@@ -78,15 +78,20 @@ impl JobSpec {
     /// # Errors
     /// The job has a console, whose tables would come between what `flag` writes to stdout.
     pub fn refuse_console(&self, flag: &str) -> Result<(), ConfigError> {
-        let Some(_) = self.console else { return Ok(()) };
+        if self.console.is_none() && self.aggregates.iter().all(|of| of.console.is_none()) {
+            return Ok(());
+        }
         let problem = format!("writes tables to stdout, and so does {flag} its lines; leave one of them out");
-        Err(ConfigError::invalid("--console, or [[sink]] console", problem))
+        Err(ConfigError::invalid("--console, or a sink of type \"console\"", problem))
     }
 
     /// The same job as rows of the past are made again: shown and sent to nobody.
     pub fn of_the_past(&self) -> Self {
         let mut past = Self { console: None, ..self.clone() };
-        past.aggregates.iter_mut().for_each(|aggregate| aggregate.topics.clear());
+        for aggregate in &mut past.aggregates {
+            aggregate.topics.clear();
+            aggregate.console = None;
+        }
         past
     }
 }

@@ -113,6 +113,8 @@ pub struct FileSink {
     pub topic: Option<String>,
     pub format: Option<String>,
     pub mode: Option<String>,
+    pub columns: Option<Vec<String>>,
+    pub rows: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -281,6 +283,7 @@ impl FileAggregate {
             compression: sinks.compression,
             output: sinks.output,
             topics: sinks.topics,
+            console: sinks.console,
             name,
         })
     }

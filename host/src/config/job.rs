@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::{Map, Value};
 use speed_layer_plugin::Limits;
 
-use super::aggregate_sinks::TopicSink;
+use super::aggregate_sinks::{TopicSink, WindowConsole};
 use super::console::ConsoleSpec;
 
 /// One job: a topic read once, parsed once, folded into one or more aggregates.
@@ -194,4 +194,6 @@ pub struct AggregateSpec {
     pub compression: Compression,
     /// Where its windows go besides; topics differ.
     pub topics: Vec<TopicSink>,
+    /// Where they are shown besides.
+    pub console: Option<WindowConsole>,
 }

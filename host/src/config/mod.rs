@@ -18,7 +18,7 @@ mod settings;
 mod side_sinks;
 mod values;
 
-pub use aggregate_sinks::{OutputMode, RecordForm, TopicSink};
+pub use aggregate_sinks::{OutputMode, RecordForm, TopicSink, WindowConsole};
 pub use console::ConsoleSpec;
 pub use flags::{RunFlags, load};
 pub use job::{

@@ -3,6 +3,7 @@
 
 mod group_letters;
 mod join;
+mod shown;
 mod sides;
 mod topics;
 mod trial;
@@ -32,6 +33,7 @@ use super::recipe::recipe;
 use super::snapshots::Snapshots;
 use super::swap::OpenState;
 use crate::config::{AggregateSpec, ClockSpec, Compression, SideSinks};
+use crate::sinks::WindowPrinter;
 use crate::stages::{AggregateClock, EpochContext, Partial, SideCounts, Sides};
 
 pub use group_letters::given_up;
@@ -153,6 +155,7 @@ pub struct Commits<S: CommitStore> {
     partials: Vec<PartialWindows>,
     /// The states are of another form than in the checkpoints before.
     writes_all: bool,
+    printer: WindowPrinter,
 }
 
 /// One aggregate as its commits need it.
@@ -232,14 +235,16 @@ impl<S: CommitStore<Chain: Send + 'static>> EpochCommit for Commits<S> {
         let mut staged = Staged::default();
         let (account, windows) = self.stage(epoch, folded, clocks, partitions, &mut staged)?;
         self.stage_partials(epoch, partitions, &mut staged.files)?;
-        self.stage_changed_records(epoch, &changed, partitions, &mut staged.outbox)?;
+        self.stage_open_records(epoch, &changed, partitions, &mut staged.outbox)?;
+        self.gather_open(epoch, &changed, &mut staged)?;
         let (staging, sealing) = (began.elapsed(), Instant::now());
         let (kind, states) = self.states(&changed).context("the open windows cannot be written down")?;
         let progress = self.progress(epoch, clocks, partitions);
-        let Staged { files, outbox } = staged;
+        let Staged { files, outbox, tables } = staged;
         let published_bytes = files.iter().map(|file| file.bytes).sum();
         let committed = self.committer.commit(PendingCommit { progress, kind, states, files, outbox })?;
         let seal = sealing.elapsed().saturating_sub(committed.publish);
+        self.printer.show(&tables)?;
         self.gaps_committed = self.gaps.len();
         self.writes_all = false;
         self.snapshots.begin_due(&mut self.committer)?;
@@ -318,6 +323,7 @@ impl<S: CommitStore> Commits<S> {
             before: None,
             partials: Vec::new(),
             writes_all: false,
+            printer: WindowPrinter::default(),
         }
     }
 
@@ -338,6 +344,7 @@ impl<S: CommitStore> Commits<S> {
             account.groups_dead_lettered += self.note_groups(index, &closed, epoch, &mut notes);
             account.groups_dead_lettered += self.write_group_letters(index, epoch, &mut notes)?;
             self.stage_closed_records(index, &closed.records, epoch, partitions, &mut staged.outbox)?;
+            self.gather_closed(index, &closed.records, epoch, staged)?;
             self.stage_windows(index, closed, epoch, clock, partitions, &mut staged.files)?;
         }
         self.stage_sides(sides, notes, epoch, partitions, staged)?;

@@ -56,6 +56,7 @@ pub fn held_plan(
         output: root.unwrap_or_default(),
         compression: Compression::Snappy,
         topics: Vec::new(),
+        console: None,
     };
     describe_aggregate(&|_, _| Ok(plugin.clone()), &spec, &Arc::new(opened.schema()?))
 }

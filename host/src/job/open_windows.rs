@@ -23,6 +23,7 @@ use failing::{Failed, Failing, in_parts};
 
 pub use failing::GroupLetter;
 pub use so_far::SoFar;
+pub use with_keys::GroupsSoFar;
 
 use key_place::KeyPlace;
 
@@ -108,7 +109,7 @@ impl OpenWindows {
             keys,
             key_place,
             failing: Failing::default(),
-            records: (!plan.spec.topics.is_empty()).then(Vec::new),
+            records: (!plan.spec.topics.is_empty() || plan.spec.console.is_some()).then(Vec::new),
         })
     }
 

@@ -1,11 +1,14 @@
-//! The columns that the console shows, found among those of the last level.
+//! The columns that consoles show, found among those of the last level, or of an aggregate's windows.
 
 use std::sync::Arc;
 
 use anyhow::bail;
 use arrow_schema::{Schema, SchemaRef};
 
-use crate::config::{ConsoleSpec, nearest};
+use speed_layer_plugin::AggregateDescription;
+
+use crate::config::{AggregateSpec, ConsoleSpec, nearest};
+use crate::sinks::FINAL;
 
 /// What is kept of the last rows.
 pub struct ConsoleColumns {
@@ -26,16 +29,38 @@ impl ConsoleColumns {
     }
 }
 
+/// Refuses columns of an aggregate's console that its windows do not have.
+///
+/// # Errors
+/// As [`ConsoleColumns::of`].
+pub(super) fn check_windows(spec: &AggregateSpec, description: &AggregateDescription) -> anyhow::Result<()> {
+    let Some(console) = &spec.console else { return Ok(()) };
+    let fields = description.output.fields().iter().map(|field| field.name().as_str());
+    let key = spec.key.iter().map(String::as_str);
+    let there: Vec<&str> = key.chain(["window_start", "window_end"]).chain(fields).chain([FINAL]).collect();
+    match console.columns.iter().find(|name| !there.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => {
+            let whose = format!("the windows of aggregate {} do not have", spec.name);
+            bail!(unknown(name, &there, &whose, "that sink of type \"console\""))
+        }
+    }
+}
+
 fn find(last: &Schema, name: &str) -> anyhow::Result<usize> {
     if let Ok(column) = last.index_of(name) {
         return Ok(column);
     }
-    let names = || last.fields().iter().map(|field| field.name().as_str());
-    let meant = nearest(name, names()).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-    bail!(
-        "the console is to show a column `{name}`, which no stage gives{meant} There are: {}. Name others as `columns` of \
-         the `[[sink]]` of type \"console\"",
-        names().collect::<Vec<_>>().join(", ")
+    let names: Vec<&str> = last.fields().iter().map(|field| field.name().as_str()).collect();
+    bail!(unknown(name, &names, "no stage gives", "the `[[sink]]` of type \"console\""))
+}
+
+fn unknown(name: &str, there: &[&str], whose: &str, sink: &str) -> String {
+    let near = nearest(name, there.iter().copied());
+    let meant = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+    format!(
+        "the console is to show a column `{name}`, which {whose}{meant} There are: {}. Name others as `columns` of {sink}",
+        there.join(", ")
     )
 }
 

@@ -223,6 +223,7 @@ pub fn describe_aggregate(
         check_kept_names(spec)?;
     }
     topics::check_names(spec, &plugin, &description)?;
+    console::check_windows(spec, &description)?;
     Ok(AggregatePlan {
         spec: spec.clone(),
         plugin,

@@ -1,4 +1,4 @@
-//! Names that the records of an aggregate's topics have no place for.
+//! Names that the records of an aggregate's topics, and its console, have no place for.
 
 use anyhow::bail;
 use speed_layer_plugin::{AggregateDescription, Plugin};
@@ -15,22 +15,22 @@ pub(super) fn check_names(
     plugin: &Plugin,
     description: &AggregateDescription,
 ) -> anyhow::Result<()> {
-    let Some(sink) = spec.topics.first() else { return Ok(()) };
+    let topic = spec.topics.first().map(|sink| format!("the records of the topic {}", sink.topic));
+    let Some(shown) = topic.or(spec.console.as_ref().map(|_| "the rows of the console".to_owned())) else {
+        return Ok(());
+    };
     let own = ["window_start", "window_end", FINAL];
     if let Some(name) = spec.key.iter().find(|name| own.contains(&name.as_str())) {
         bail!(
-            "the key column `{name}` of aggregate {} is named like a field that the records of the topic {} have besides; \
-             rename it in a transform",
-            spec.name,
-            sink.topic
+            "the key column `{name}` of aggregate {} is named like a field that {shown} have besides; rename it \
+             in a transform",
+            spec.name
         );
     }
     if description.output.index_of(FINAL).is_ok() {
         bail!(
-            "{} gives a column `{FINAL}`, which the records of the topic {} have besides; rename it in the plugin or by its \
-             settings",
-            plugin.id(),
-            sink.topic
+            "{} gives a column `{FINAL}`, which {shown} have besides; rename it in the plugin or by its settings",
+            plugin.id()
         );
     }
     Ok(())

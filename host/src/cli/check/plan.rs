@@ -78,6 +78,7 @@ fn aggregate(of: &AggregatePlan) -> Value {
     shown["sink"] = json!({ "type": "parquet", "path": spec.output });
     shown["topics"] =
         spec.topics.iter().map(|sink| json!({ "topic": sink.topic, "mode": sink.mode.name() })).collect();
+    shown["console"] = spec.console.as_ref().map_or(Value::Null, |sink| json!({ "mode": sink.mode.name() }));
     shown
 }
 
@@ -131,6 +132,9 @@ pub fn table(report: &Value) -> String {
         let _ = writeln!(lines, "  into {}", text(&aggregate["sink"]["path"]));
         for sink in aggregate["topics"].as_array().into_iter().flatten() {
             let _ = writeln!(lines, "  and the topic {}, mode {}", text(&sink["topic"]), text(&sink["mode"]));
+        }
+        if let Some(mode) = aggregate["console"]["mode"].as_str() {
+            let _ = writeln!(lines, "  and the console, mode {mode}");
         }
     }
     for (name, side) in [("dead letters", &report["dead_letters"]), ("late rows", &report["late"])] {

@@ -11,6 +11,7 @@ use speed_layer_store::{CommitStore, Footer};
 use super::Commits;
 use crate::job::partitions::Partitions;
 use crate::job::side_files::push_side;
+use crate::sinks::WindowTable;
 use crate::stages::{EpochContext, Sides};
 
 /// What a commit publishes, as far as it is staged.
@@ -18,6 +19,8 @@ use crate::stages::{EpochContext, Sides};
 pub struct Staged {
     pub files: Vec<PublishEntry>,
     pub outbox: Vec<OutboxEntry>,
+    /// Shown once the commit is made.
+    pub tables: Vec<WindowTable>,
 }
 
 impl<S: CommitStore> Commits<S> {

@@ -1,5 +1,5 @@
 //! Windows that go to topics, staged with the commit as records that are ready to be sent, and sent with its letters:
-//! closed ones for good, and where the sink wants it those that the commit has changed.
+//! closed ones for good, and where the sink wants it those that the commit has changed, or all that are open.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +11,7 @@ use speed_layer_store::{CommitStore, Footer};
 
 use super::Commits;
 use crate::config::{OutputMode, TopicSink};
+use crate::job::open_windows::GroupsSoFar;
 use crate::job::partitions::Partitions;
 use crate::sinks::RecordWriter;
 use crate::stages::EpochContext;
@@ -37,8 +38,8 @@ impl<S: CommitStore> Commits<S> {
         Ok(())
     }
 
-    /// The open windows that the workers' partial states, one list a worker, have changed.
-    pub(super) fn stage_changed_records(
+    /// The open windows that topics are given, by the workers' partial states, one list a worker, since the commit before.
+    pub(super) fn stage_open_records(
         &mut self,
         epoch: &EpochContext,
         changed: &[Vec<GroupTable>],
@@ -46,19 +47,40 @@ impl<S: CommitStore> Commits<S> {
         outbox: &mut Vec<OutboxEntry>,
     ) -> anyhow::Result<()> {
         for index in 0..self.aggregates.len() {
-            let mut sinks = self.aggregates[index].spec.topics.clone();
-            sinks.retain(|sink| sink.mode == OutputMode::Update);
-            if sinks.is_empty() {
-                continue;
-            }
-            let of_it: Vec<&GroupTable> = changed.iter().map(|groups| &groups[index]).collect();
-            let rows = self.aggregates[index].open.changed_so_far(&epoch.for_aggregate(index), &of_it)?;
-            let footer = self.record_footer(index, epoch, partitions);
-            for sink in &sinks {
-                self.stage_records(index, sink, &rows, false, &footer, outbox)?;
+            for mode in [OutputMode::Update, OutputMode::Complete] {
+                let mut sinks = self.aggregates[index].spec.topics.clone();
+                sinks.retain(|sink| sink.mode == mode);
+                if sinks.is_empty() {
+                    continue;
+                }
+                let so_far = self.so_far(index, mode, epoch, changed, usize::MAX)?;
+                let footer = self.record_footer(index, epoch, partitions);
+                for sink in &sinks {
+                    self.stage_records(index, sink, &so_far.rows, false, &footer, outbox)?;
+                }
             }
         }
         Ok(())
+    }
+
+    /// The open windows of an aggregate that a sink of this mode is given, at most `rows_max` of them.
+    pub(super) fn so_far(
+        &mut self,
+        index: usize,
+        mode: OutputMode,
+        epoch: &EpochContext,
+        changed: &[Vec<GroupTable>],
+        rows_max: usize,
+    ) -> anyhow::Result<GroupsSoFar> {
+        let (open, context) = (&mut self.aggregates[index].open, epoch.for_aggregate(index));
+        match mode {
+            OutputMode::Append => Ok(GroupsSoFar::default()),
+            OutputMode::Update => {
+                let of_it: Vec<&GroupTable> = changed.iter().map(|groups| &groups[index]).collect();
+                open.changed_so_far(&context, &of_it, rows_max)
+            }
+            OutputMode::Complete => open.open_so_far(&context, rows_max),
+        }
     }
 
     fn record_footer(&self, index: usize, epoch: &EpochContext, partitions: &Partitions) -> Footer {

@@ -1,5 +1,5 @@
 //! Windows with their key as columns, for whoever sends them on: those that were closed, and those that a commit has
-//! changed, as they are so far. Takes nothing out of the open ones.
+//! changed or that are open, as they are so far. Takes nothing out of the open ones.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,6 +15,15 @@ use super::key_place::{plain_columns, plain_fields};
 use super::{OpenWindows, instants, slice};
 use crate::config::OnGroupFailure;
 use crate::stages::STATE_BYTES_PER_CALL_MAX;
+
+/// Open groups as they are so far.
+#[derive(Debug, Default)]
+pub struct GroupsSoFar {
+    /// By window.
+    pub rows: Vec<RecordBatch>,
+    /// Of how many groups there would be rows, if nobody wanted fewer.
+    pub groups: usize,
+}
 
 impl OpenWindows {
     /// The key's columns, `window_start`, `window_end` and the plugin's, whatever of the key is kept in files.
@@ -41,7 +50,7 @@ impl OpenWindows {
         self.keys.schema().fields().len()
     }
 
-    /// The open groups that these partial states have rows of, as they are so far.
+    /// The open groups that these partial states have rows of, at most `rows_max`.
     ///
     /// # Errors
     /// The plugin failed, and groups that it fails on may not be left out.
@@ -49,14 +58,36 @@ impl OpenWindows {
         &mut self,
         context: &Context,
         partials: &[&GroupTable],
-    ) -> anyhow::Result<Vec<RecordBatch>> {
-        let mut rows = Vec::new();
-        for window in &self.table.changed_groups(partials) {
+        rows_max: usize,
+    ) -> anyhow::Result<GroupsSoFar> {
+        self.groups_so_far(context, &self.table.changed_groups(partials), rows_max)
+    }
+
+    /// All open groups, at most `rows_max`.
+    ///
+    /// # Errors
+    /// As [`Self::changed_so_far`].
+    pub fn open_so_far(&mut self, context: &Context, rows_max: usize) -> anyhow::Result<GroupsSoFar> {
+        self.groups_so_far(context, &self.table.groups(), rows_max)
+    }
+
+    fn groups_so_far(
+        &mut self,
+        context: &Context,
+        windows: &[WindowGroups],
+        rows_max: usize,
+    ) -> anyhow::Result<GroupsSoFar> {
+        let (mut rows, mut left) = (Vec::new(), rows_max);
+        for window in windows {
             for range in chunk_ranges(self.table.states(), &window.slots, STATE_BYTES_PER_CALL_MAX) {
-                rows.extend(self.sound_so_far(context, window, range)?);
+                let wanted = range.start..range.end.min(range.start.saturating_add(left));
+                left -= wanted.len();
+                if !wanted.is_empty() {
+                    rows.extend(self.sound_so_far(context, window, wanted)?);
+                }
             }
         }
-        Ok(rows)
+        Ok(GroupsSoFar { rows, groups: windows.iter().map(|window| window.slots.len()).sum() })
     }
 
     /// Groups that the plugin fails on are left out where the settings allow it; they are given up when they close.

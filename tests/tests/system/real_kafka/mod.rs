@@ -7,6 +7,7 @@ mod brokers_away;
 mod checkpoints;
 mod compacted;
 mod console;
+mod console_windows;
 mod dead_letters;
 mod disk_faults;
 mod exchange_broker_away;

@@ -32,6 +32,7 @@ sink = [
   { type = "kafka", topic = "{topic}-append" },
   { type = "kafka", topic = "{topic}-update", mode = "update" },
   { type = "kafka", topic = "{topic}-typed", mode = "update", format = "typed-json" },
+  { type = "kafka", topic = "{topic}-complete", mode = "complete" },
 ]
 "#;
 
@@ -43,7 +44,7 @@ fn records(rows: usize) -> Vec<Placed> {
 /// The topics and the job of this name.
 fn job_of(topic: &str, records: &[Placed]) -> Job {
     kafka::shared().topic_of(topic, 2, records);
-    for sink in ["append", "update", "typed"] {
+    for sink in ["append", "update", "typed", "complete"] {
         kafka::shared().create_topic(&format!("{topic}-{sink}"), PARTITIONS, &[]).expect("a new name");
     }
     Job::new(kafka::shared(), topic).pipeline(PIPELINE)
@@ -110,21 +111,35 @@ fn last_of_each(sent: &[Sent]) -> Table {
     closed.map(|(group, one)| (group, one.row.clone())).collect()
 }
 
-/// All three topics against the files.
+/// All topics against the files.
 fn check(job: &Job, topic: &str) -> Table {
     let table = job.table_of("output/daily", "symbol");
     let appended = sent(&format!("{topic}-append"));
     assert_eq!(appended.len(), table.len(), "each closed window once");
     assert!(appended.iter().all(|one| one.is_final));
     assert_equal(&table, &last_of_each(&appended));
-    for form in ["update", "typed"] {
+    for form in ["update", "typed", "complete"] {
         let all = sent(&format!("{topic}-{form}"));
         assert_equal(&table, &last_of_each(&all));
         assert_eq!(all.iter().filter(|one| one.is_final).count(), table.len(), "each is closed once: {form}");
         assert!(all.len() > 2 * table.len(), "{} records of {} windows prove little", all.len(), table.len());
         assert!(all.iter().any(|one| !one.is_final && !table.contains_key(&one.group)), "none is open");
     }
+    check_complete(&sent(&format!("{topic}-complete")));
     table
+}
+
+/// A window that is open is in every commit until it is closed.
+fn check_complete(all: &[Sent]) {
+    let mut epochs: BTreeMap<_, Vec<u64>> = BTreeMap::new();
+    for one in all {
+        let epoch = one.headers["speed-layer.epoch"].parse().expect("a number");
+        epochs.entry(&one.group).or_default().push(epoch);
+    }
+    for (group, epochs) in epochs {
+        let unbroken = epochs.windows(2).all(|pair| pair[1] == pair[0] + 1);
+        assert!(unbroken, "the window {group:?} is in the epochs {epochs:?}");
+    }
 }
 
 #[test]
