@@ -8,6 +8,7 @@ mod checkpoints;
 mod compacted;
 mod console;
 mod console_windows;
+mod day;
 mod dead_letters;
 mod disk_faults;
 mod exchange_broker_away;
