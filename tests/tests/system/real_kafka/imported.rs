@@ -6,11 +6,13 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use speed_layer_tests::host::{Finished, Running};
-use speed_layer_tests::job::Job;
+use speed_layer_tests::job::{DAILY, Job};
 use speed_layer_tests::kafka;
+use speed_layer_tests::places::{root, target};
 use speed_layer_tests::reference::{closed, ohlcv, watermark_ms};
 use speed_layer_tests::table::assert_equal;
 use speed_layer_tests::ticks::{Placed, Plan, Spread};
+use speed_layer_tests::transcript::{Shell, steps};
 
 use super::{DAY_MS, HOUR_MS, LIMIT};
 
@@ -43,9 +45,12 @@ impl Spark {
         Self { topic: topic.to_owned(), first, next, watermarks_ms: [watermark_ms - DAY_MS, watermark_ms] }
     }
 
-    /// Writes its checkpoint folder.
+    /// Writes its checkpoint folder beside the job's.
     fn left(&self, job: &Job) -> PathBuf {
-        let dir = job.path("spark/checkpoint");
+        self.left_in(job.path("spark/checkpoint"))
+    }
+
+    fn left_in(&self, dir: PathBuf) -> PathBuf {
         let write = |name: &str, text: String| {
             let path = dir.join(name);
             fs::create_dir_all(path.parent().expect("in a folder")).expect("room");
@@ -160,4 +165,21 @@ fn what_cannot_be_taken_over_is_refused_and_changes_nothing() {
     let imported = import(&begun, &dir, &["--spark-output", &output]).summary().expect("it is taken over");
     assert_eq!(imported["watermark"].as_str().map(str::len), Some("2025-11-10T22:59:59.999Z".len()));
     assert_ne!(imported["epoch"], Value::Null);
+}
+
+#[test]
+fn the_commands_of_the_page_print_what_the_page_says() {
+    let (topic, records) = ("imported-docs", records(3_000));
+    kafka::shared().topic_of(topic, PARTITIONS, &records);
+    let document = fs::read_to_string(root().join("docs/from-spark.md")).expect("the page");
+    let steps = steps(&document);
+    assert_eq!(steps.len(), 2, "{steps:?}");
+    let job = Job::new(kafka::shared(), topic).pipeline(DAILY);
+    Spark::over(topic, &records[..2_000]).left(&job);
+    let usual = std::env::var("PATH").unwrap_or_default();
+    let path = format!("{}:{usual}", target().join("release").display());
+    let mut shell = Shell::start(&job.path(""), &path).expect("sh starts");
+    for step in steps {
+        shell.check(&step, LIMIT).unwrap_or_else(|error| panic!("{error:#}"));
+    }
 }
