@@ -21,8 +21,27 @@ const WINDOW_START: &str = "window_start";
 /// # Errors
 /// A file is not as it should be, or a group occurs twice.
 pub fn read(output: &Path, key: &str) -> Result<Table> {
+    read_files(files(output)?, key)
+}
+
+/// The same of an output that others have written: what is hidden by its name is passed over, as readers of Hive's
+/// tables do.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_of_others(output: &Path, key: &str) -> Result<Table> {
+    let is_seen = |path: &Path| {
+        let inside = path.strip_prefix(output).unwrap_or(path);
+        !inside.iter().any(|part| part.to_string_lossy().starts_with(['.', '_']))
+    };
+    let mut seen = all_files(output)?;
+    seen.retain(|path| is_seen(path));
+    read_files(seen, key)
+}
+
+fn read_files(files: Vec<PathBuf>, key: &str) -> Result<Table> {
     let mut table = Table::new();
-    for file in files(output)? {
+    for file in files {
         let key =
             key_of(&file, key).with_context(|| format!("{} is not in a key's folder", file.display()))?;
         let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&file)?)
@@ -65,17 +84,21 @@ pub fn read_partial(folder: &Path, key: &str) -> Result<Table> {
 /// # Errors
 /// A folder cannot be read, or holds something that readers would stumble over.
 pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let found = all_files(folder)?;
+    match found.iter().find(|path| path.extension().is_none_or(|extension| extension != "parquet")) {
+        Some(other) => bail!("{} has no business in an output", other.display()),
+        None => Ok(found),
+    }
+}
+
+fn all_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     if !folder.exists() {
         return Ok(found);
     }
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        match path.extension() {
-            _ if path.is_dir() => found.extend(files(&path)?),
-            Some(extension) if extension == "parquet" => found.push(path),
-            _ => bail!("{} has no business in an output", path.display()),
-        }
+        if path.is_dir() { found.extend(all_files(&path)?) } else { found.push(path) }
     }
     found.sort();
     Ok(found)

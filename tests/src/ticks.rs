@@ -80,24 +80,27 @@ pub enum Spread {
 impl Plan {
     /// The records in the order in which they are written.
     pub fn records(&self, partitions: i32, spread: Spread) -> Vec<Placed> {
+        self.stream(partitions, spread).collect()
+    }
+
+    /// The same, one after the other.
+    pub fn stream(&self, partitions: i32, spread: Spread) -> impl Iterator<Item = Placed> + '_ {
         let mut rng = Rng::with_seed(self.seed);
         let mut market = Market::new(self.symbols, &mut rng);
         let mut offsets = BTreeMap::new();
-        let place = |index: usize, symbol: usize| match spread {
+        let place = move |index: usize, symbol: usize| match spread {
             Spread::InTurn => index as i32 % partitions,
             Spread::BySymbol => symbol as i32 % partitions,
             Spread::Only(partition) => partition,
         };
-        (0..self.rows)
-            .map(|index| {
-                let symbol = rng.usize(..self.symbols);
-                let tick = self.tick(index, symbol, &mut market, &mut rng);
-                let partition = place(index, symbol);
-                let next: &mut i64 = offsets.entry(partition).or_default();
-                *next += 1;
-                self.placed(partition, *next - 1, tick, &mut rng)
-            })
-            .collect()
+        (0..self.rows).map(move |index| {
+            let symbol = rng.usize(..self.symbols);
+            let tick = self.tick(index, symbol, &mut market, &mut rng);
+            let partition = place(index, symbol);
+            let next: &mut i64 = offsets.entry(partition).or_default();
+            *next += 1;
+            self.placed(partition, *next - 1, tick, &mut rng)
+        })
     }
 
     fn tick(&self, index: usize, symbol: usize, market: &mut Market, rng: &mut Rng) -> Tick {

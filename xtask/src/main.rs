@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod build;
 mod checks;
 mod debian;
@@ -43,6 +44,9 @@ commands:
                                   N kills (5) of the program at each failpoint, over a real Kafka; `kill --help` for more
   swap-soak [--swaps N] [--groups N] [--json FILE]
                                   N swaps (1000) in running jobs over a real Kafka: what they cost and whether anything grows
+  bench [--quick] [--rows N] [--codecs LIST] [--engines LIST] [--json FILE]
+                                  the same job on this host, on librdkafka alone and on Spark, side by side, their results
+                                  checked; `bench --help` for more
   fuzz [TARGET [INPUT...]] [--seconds N]
                                   N seconds (60) of each fuzz target, or of one; INPUTs are run once each instead
   nightly                         20,000 seeds that no other night has played; then `cargo component build` in every
@@ -66,6 +70,7 @@ enum Command {
     Kill(Vec<String>),
     SwapSoak(Vec<String>),
     Fuzz(Vec<String>),
+    Bench(Vec<String>),
     Nightly,
 }
 
@@ -88,6 +93,7 @@ fn parse(words: &[String]) -> Result<Command, String> {
         Some(("sim", rest)) => return Ok(Command::Sim(rest.to_vec())),
         Some(("kill", rest)) => return Ok(Command::Kill(rest.to_vec())),
         Some(("swap-soak", rest)) => return Ok(Command::SwapSoak(rest.to_vec())),
+        Some(("bench", rest)) => return Ok(Command::Bench(rest.to_vec())),
         Some(("fuzz", rest)) => return Ok(Command::Fuzz(rest.to_vec())),
         _ => {}
     }
@@ -122,6 +128,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Kill(words) => return kill::play(&words, Preference::of(false)?),
         Command::SwapSoak(words) => return soak::play(&words, Preference::of(false)?),
         Command::Fuzz(words) => return fuzz::play(&words),
+        Command::Bench(words) => return bench::play(&words, Preference::of(false)?),
         Command::Nightly => {
             sim::nightly()?;
             nightly::component_builds(Preference::of(false)?)?;
@@ -152,6 +159,7 @@ mod tests {
         check("kill --rounds 2", Some(Command::Kill(vec!["--rounds".into(), "2".into()])));
         check("swap-soak --swaps 60", Some(Command::SwapSoak(vec!["--swaps".into(), "60".into()])));
         check("fuzz lift", Some(Command::Fuzz(vec!["lift".into()])));
+        check("bench --quick", Some(Command::Bench(vec!["--quick".into()])));
         check("nightly", Some(Command::Nightly));
         check("--help", Some(Command::Help));
         check("build --help", Some(Command::Help));

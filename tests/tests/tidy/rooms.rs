@@ -8,7 +8,7 @@ use toml::Table;
 use crate::files::assert_none;
 
 /// Each manifest with the crates of ours that it may depend on, in any of its dependency tables.
-const ROOMS: [(&str, &[&str]); 11] = [
+const ROOMS: [(&str, &[&str]); 12] = [
     ("host/core", &[]),
     ("host/plugin", &["speed-layer-core"]),
     ("host/kafka", &["speed-layer-core"]),
@@ -26,6 +26,7 @@ const ROOMS: [(&str, &[&str]); 11] = [
         ],
     ),
     ("tests", &[]),
+    ("bench", &["speed-layer-tests"]),
     ("xtask", &[]),
     ("plugins/sdk", &[]),
     ("fuzz", &["speed-layer-core", "speed-layer-sdk"]),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use speed_layer_tests::host::{Finished, Running};
@@ -68,7 +68,7 @@ impl Spark {
     }
 }
 
-fn import(job: &Job, dir: &PathBuf, flags: &[&str]) -> Finished {
+fn import(job: &Job, dir: &Path, flags: &[&str]) -> Finished {
     let mut command =
         job.command_of(&["import-spark-checkpoint", &dir.display().to_string()]).expect("built");
     Running::start(command.args(flags)).expect("it starts").finish(LIMIT).expect("it ends")
