@@ -6,12 +6,13 @@
 //! `cli`, `produce` and `demo` stand around it; `recompute` makes rows of the past again,
 //! `letters` works with what did not get through, `progress` shows how a job goes, `serve` tells
 //! it over HTTP, `sinks` gives rows and windows to others than Parquet, `query` has them as tables,
-//! `spark` reads where a job of Spark's stands.
+//! `compact` copies them into fewer files, `spark` reads where a job of Spark's stands.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod cli;
+mod compact;
 pub mod compare;
 mod config;
 mod control;

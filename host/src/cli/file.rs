@@ -1,7 +1,9 @@
 //! `host file`: what a published Parquet file says of itself, and its rows made again.
 
 mod inspect;
+mod joined;
 mod recompute;
+mod shown;
 
 use clap::Subcommand;
 

@@ -5,6 +5,7 @@
 mod backtest;
 mod check;
 mod checkpoint;
+mod compact;
 mod compared;
 mod compile_plugin;
 mod completions;
@@ -62,6 +63,7 @@ const EXAMPLES: &str = "Examples:
   host checkpoint show checkpoint
   host swap --checkpoint checkpoint --stage aggregate:daily ohlcv_upticks.wasm
   host file inspect out/daily/symbol=BTCUSDT/part-daily-g1-e0000000007-00000.snappy.parquet
+  host compact out/daily --into out/daily-joined
   host query \"SELECT * FROM daily ORDER BY symbol\"
   host dead-letters count pipeline.toml
   host backtest pipeline.toml --against out/daily --aggregate ohlcv_upticks.wasm";
@@ -89,6 +91,8 @@ enum Command {
     DeadLetters(letters::LettersCommand),
     /// Try plugins on a stretch of the past, and compare with what was published
     Backtest(backtest::BacktestArgs),
+    /// Copy an aggregate's output into another folder, its rows in fewer files
+    Compact(compact::CompactArgs),
     /// Ask with SQL what a job has committed: windows, dead letters, late rows, swaps
     Query(query::QueryArgs),
     /// Replace a plugin of a running job, with its open windows
@@ -142,6 +146,7 @@ impl Command {
             Self::File(command) => file::run(command),
             Self::DeadLetters(command) => letters::run(command),
             Self::Backtest(args) => backtest::run(&args),
+            Self::Compact(args) => compact::run(&args),
             Self::Query(args) => query::run(&args),
             Self::Swap(args) => swap::run(&args),
             Self::Swaps(args) => swap::list(&args),

@@ -16,6 +16,8 @@ pub mod published;
 mod rows;
 pub mod tried;
 
+pub use rows::starts_us;
+
 use std::collections::BTreeMap;
 
 use anyhow::bail;

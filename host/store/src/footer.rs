@@ -113,7 +113,7 @@ impl Footer {
     }
 }
 
-fn entry(key: &str, value: String) -> KeyValue {
+pub(crate) fn entry(key: &str, value: String) -> KeyValue {
     KeyValue::new(format!("{PREFIX}{key}"), value)
 }
 
@@ -135,7 +135,7 @@ fn plain<T, E: std::fmt::Display>(
     read(text).map_err(|why| FooterError::Wrong { key, why: why.to_string() })
 }
 
-fn of_json<T: DeserializeOwned>(entries: &[KeyValue], key: &'static str) -> Result<T, FooterError> {
+pub(crate) fn of_json<T: DeserializeOwned>(entries: &[KeyValue], key: &'static str) -> Result<T, FooterError> {
     plain(entries, key, |text| serde_json::from_str(text))
 }
 

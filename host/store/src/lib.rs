@@ -2,7 +2,7 @@
 //! file operations that everything stands on; [`layout`], which directory is what;
 //! [`store`], the commit protocol's view of storage, which an object store could
 //! give as well, and [`posix`], its form over files; [`checkpoint`], a checkpoint's
-//! bytes, and [`chain`], how they build upon one another; [`part`], [`footer`] and [`letters`], what is written as Parquet,
+//! bytes, and [`chain`], how they build upon one another; [`part`], [`footer`], [`joined`] and [`letters`], what is written as Parquet,
 //! and [`published`], [`committed`], [`refusals`] and [`kept_letters`], what of it is read again;
 //! [`committer`], which performs the steps that `speed_layer_core::commit` decides, with
 //! [`outbox`] for those that lead to a topic;
@@ -24,6 +24,7 @@ mod error;
 pub mod failpoint;
 pub mod footer;
 pub mod inspect;
+pub mod joined;
 pub mod kept_letters;
 pub mod layer;
 pub mod layout;
@@ -47,6 +48,7 @@ pub use disk::DiskLayer;
 pub use error::StoreError;
 pub use failpoint::fail_point;
 pub use footer::Footer;
+pub use joined::{Joined, JoinedFile};
 pub use layout::Layout;
 pub use outbox::{LetterSender, Outbox, OutboxError, Parcel};
 pub use posix::PosixStore;

@@ -9,12 +9,14 @@ use arrow_schema::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use sha2::{Digest as _, Sha256};
 use speed_layer_core::commit::{Codec, Digest};
 
 use crate::failpoint::{fail_point, half};
 use crate::footer::Footer;
+use crate::joined::Joined;
 
 /// A row group is written out when it has this many rows or buffers this much.
 const ROW_GROUP_ROWS_MAX: usize = 131_072;
@@ -63,14 +65,31 @@ impl<W: Write + Send> ParquetPart<W> {
         self.rows
     }
 
+    /// About how large the file is so far, bytes.
+    pub fn bytes(&self) -> u64 {
+        (self.writer.bytes_written() + self.writer.in_progress_size()) as u64
+    }
+
     /// Ends the file with `footer` among its metadata and gives back what it was
     /// written to.
     ///
     /// # Errors
     /// [`ParquetError`] for a failed write.
-    pub fn finish(mut self, footer: &Footer) -> Result<(W, PartFacts), ParquetError> {
+    pub fn finish(self, footer: &Footer) -> Result<(W, PartFacts), ParquetError> {
         fail_point("stage.before_footer");
-        for entry in footer.key_values() {
+        self.finish_with(footer.key_values())
+    }
+
+    /// Ends the file of a joined copy.
+    ///
+    /// # Errors
+    /// As [`Self::finish`].
+    pub fn finish_joined(self, joined: &Joined) -> Result<(W, PartFacts), ParquetError> {
+        self.finish_with(joined.key_values())
+    }
+
+    fn finish_with(mut self, entries: Vec<KeyValue>) -> Result<(W, PartFacts), ParquetError> {
+        for entry in entries {
             self.writer.append_key_value_metadata(entry);
         }
         // `into_inner` would do as much, but turns a full disk at the last write into a text.
@@ -142,7 +161,10 @@ pub fn digest_of_bytes(bytes: &[u8]) -> Digest {
 }
 
 /// SHA-256 of everything that `from` gives.
-pub(crate) fn digest_of(from: &mut impl Read) -> io::Result<Digest> {
+///
+/// # Errors
+/// It cannot be read.
+pub fn digest_of(from: &mut impl Read) -> io::Result<Digest> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 64 * 1024];
     loop {

@@ -5,14 +5,17 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
 
 use crate::footer::{Footer, FooterError};
+use crate::joined::Joined;
 
 /// A Parquet file with a footer of ours.
 #[derive(Debug, Clone)]
@@ -41,9 +44,14 @@ pub enum FileError {
     NotParquet { path: PathBuf, cause: ParquetError },
     #[error(
         "{} is a Parquet file, but not one that a job of this program wrote: it has no `speed-layer.` keys among its \
-         metadata, as after a compaction", path.display()
+         metadata, as after another program has rewritten it", path.display()
     )]
     NotOurs { path: PathBuf },
+    #[error(
+        "{} is a joined copy of {sources} published files, made by `host compact`: give one of these, which lie in the \
+         output that it was made of (`host file inspect` lists them)", path.display()
+    )]
+    Joined { path: PathBuf, sources: usize },
     #[error("the metadata of {} are damaged: {cause}", path.display())]
     Footer { path: PathBuf, cause: FooterError },
     #[error(
@@ -66,6 +74,12 @@ impl PublishedFile {
         if !Footer::is_in(entries) {
             return Err(FileError::NotOurs { path: path.to_owned() });
         }
+        if let Some(joined) = Joined::read(entries) {
+            return Err(match joined {
+                Ok(joined) => FileError::Joined { path: path.to_owned(), sources: joined.sources.len() },
+                Err(cause) => FileError::Footer { path: path.to_owned(), cause },
+            });
+        }
         let footer =
             Footer::read(entries).map_err(|cause| FileError::Footer { path: path.to_owned(), cause })?;
         let bytes = std::fs::metadata(path).map_err(|cause| io(path, cause))?.len();
@@ -75,7 +89,7 @@ impl PublishedFile {
             rows: u64::try_from(metadata.num_rows()).unwrap_or_default(),
             row_groups: reader.metadata().num_row_groups(),
             created_by: metadata.created_by().unwrap_or_default().to_owned(),
-            schema: std::sync::Arc::clone(reader.schema()),
+            schema: Arc::clone(reader.schema()),
             footer,
         })
     }
@@ -86,6 +100,17 @@ impl PublishedFile {
     /// [`FileError::Rows`] for pages that cannot be read.
     pub fn read_rows(&self) -> Result<Vec<RecordBatch>, FileError> {
         rows(&self.path, reader(&self.path)?)
+    }
+
+    /// Gives all rows, some at a time.
+    ///
+    /// # Errors
+    /// As [`Self::read_rows`], and those of `give`.
+    pub fn each_batch<E: From<FileError>>(
+        &self,
+        mut give: impl FnMut(&RecordBatch) -> Result<(), E>,
+    ) -> Result<(), E> {
+        each_batch(&self.path, self.rows, &mut give)
     }
 
     /// Reads some columns of all rows, in the file's order.
@@ -129,6 +154,32 @@ fn reader(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, FileErro
     }
     caught(|| ParquetRecordBatchReaderBuilder::try_new(file))
         .map_err(|cause| FileError::NotParquet { path: path.to_owned(), cause })
+}
+
+/// What the end of a Parquet file says, and how many bytes it has.
+pub(crate) fn file_metadata(path: &Path) -> Result<(Arc<ParquetMetaData>, u64), FileError> {
+    let reader = reader(path)?;
+    let bytes = std::fs::metadata(path).map_err(|cause| io(path, cause))?.len();
+    Ok((Arc::clone(reader.metadata()), bytes))
+}
+
+/// Gives the rows of a file that is to have `told` of them, some at a time.
+pub(crate) fn each_batch<E: From<FileError>>(
+    path: &Path,
+    told: u64,
+    give: &mut impl FnMut(&RecordBatch) -> Result<(), E>,
+) -> Result<(), E> {
+    let damaged = |why: String| FileError::Rows { path: path.to_owned(), why };
+    let reader = reader(path)?;
+    let mut batches = caught(|| reader.build()).map_err(|cause| damaged(cause.to_string()))?;
+    let mut there = 0;
+    loop {
+        let next = caught(|| Ok(batches.next().transpose()?)).map_err(|cause| damaged(cause.to_string()))?;
+        let Some(batch) = next else { break };
+        there += batch.num_rows() as u64;
+        give(&batch)?;
+    }
+    if there == told { Ok(()) } else { Err(damaged(format!("{there} rows of {told}")).into()) }
 }
 
 fn rows(path: &Path, reader: ParquetRecordBatchReaderBuilder<File>) -> Result<Vec<RecordBatch>, FileError> {

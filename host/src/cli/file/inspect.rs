@@ -1,14 +1,14 @@
 //! `host file inspect`: the footer of a published file. Its rows are read too, so that
 //! damage shows.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use chrono::{DateTime, SecondsFormat};
 use clap::Args;
 use serde_json::{Value, json};
-use speed_layer_store::PublishedFile;
+use speed_layer_store::{JoinedFile, PublishedFile};
 
+use super::joined;
+use super::shown::{items, line, time};
 use crate::cli::checkpoint::{Format, plain};
 
 #[derive(Debug, Args)]
@@ -18,7 +18,7 @@ use crate::cli::checkpoint::{Format, plain};
 
 Exit code 1: the file is not there, no Parquet, not written by a job, cut short or damaged.")]
 pub struct InspectArgs {
-    /// A file of an output, of the dead letters or of the late rows
+    /// A file of an output, of its joined copy, of the dead letters or of the late rows
     #[arg(value_name = "FILE.parquet")]
     file: PathBuf,
     #[arg(long, value_enum, default_value = "table")]
@@ -26,6 +26,10 @@ pub struct InspectArgs {
 }
 
 pub fn run(args: &InspectArgs) -> anyhow::Result<()> {
+    if let Some(joined) = JoinedFile::open(&args.file)? {
+        joined.check_rows()?;
+        return Ok(args.format.print(&joined::report(&joined), joined::table)?);
+    }
     let file = PublishedFile::open(&args.file)?;
     file.read_rows()?;
     Ok(args.format.print(&report(&file), table)?)
@@ -111,18 +115,4 @@ fn plugin_lines(text: &mut String, what: &str, plugins: &Value) {
         line(text, "  config", &format!("sha256:{}", plain(&of["config"])));
         line(text, "  from", if from.is_empty() { "-" } else { &from });
     }
-}
-
-fn items(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
-}
-
-fn line(text: &mut String, name: &str, value: &str) {
-    let _ = writeln!(text, "{name:17} {value}");
-}
-
-/// Milliseconds since 1970 as a date; those beyond any calendar as they are.
-fn time(ms: &Value) -> String {
-    let date = ms.as_i64().and_then(DateTime::from_timestamp_millis);
-    date.map_or_else(|| plain(ms), |date| date.to_rfc3339_opts(SecondsFormat::Millis, true))
 }

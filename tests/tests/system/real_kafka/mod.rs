@@ -6,6 +6,8 @@ mod bad_input;
 mod brokers_away;
 mod checkpoints;
 mod compacted;
+mod compaction;
+mod compaction_docs;
 mod console;
 mod console_windows;
 mod day;

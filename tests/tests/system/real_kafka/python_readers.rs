@@ -1,5 +1,6 @@
 //! DuckDB's answer over the same records, and what other readers see of an output.
 
+mod joined;
 mod walk;
 
 use std::fs;
