@@ -29,6 +29,16 @@ impl Reply {
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
+
+    /// The values of a body with one a line.
+    ///
+    /// # Panics
+    /// A line is no JSON.
+    pub fn lines(&self) -> Vec<Value> {
+        let value =
+            |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {self:?}"));
+        self.body.lines().map(value).collect()
+    }
 }
 
 /// Asks for a path.
@@ -52,7 +62,11 @@ pub fn say(address: &str, bytes: &[u8]) -> Result<Reply> {
     read(&String::from_utf8(text)?)
 }
 
-fn read(text: &str) -> Result<Reply> {
+/// What was said until the connection ended.
+///
+/// # Errors
+/// It is no answer, or not as long as it says.
+pub fn read(text: &str) -> Result<Reply> {
     let (head, body) = text.split_once("\r\n\r\n").with_context(|| format!("no head: {text:?}"))?;
     let mut lines = head.split("\r\n");
     let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")?.split(' ').next());
@@ -60,6 +74,9 @@ fn read(text: &str) -> Result<Reply> {
     let headers = lines.filter_map(|line| line.split_once(": "));
     let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
     let reply = Reply { status, headers, body: body.to_owned() };
+    if reply.header("content-type") == Some("application/x-ndjson") {
+        return Ok(reply);
+    }
     let length = reply.header("content-length").context("no length")?.parse::<usize>()?;
     ensure!(length == body.len() || body.is_empty(), "{length} bytes were announced: {text:?}");
     Ok(reply)

@@ -69,8 +69,8 @@ pub fn run(args: RunArgs, logs_for_people: bool) -> anyhow::Result<()> {
     let console = Console::start(&spec, &stop)?;
     let shown = Shown::start(args.progress, logs_for_people, &spec, &stop)?;
     let board = Board::new(&spec, &stop);
-    if let Some(listen) = &spec.http {
-        serve::start(listen, &board)?;
+    if let Some(http) = &spec.http {
+        serve::start(http, &spec, &board)?;
     }
     let outcome = job::run(&spec, &stop, &mut |progress| {
         shown.show(&spec, progress);

@@ -8,6 +8,7 @@ use speed_layer_plugin::Limits;
 
 use super::aggregate_sinks::{TopicSink, WindowConsole};
 use super::console::ConsoleSpec;
+use super::http::HttpSpec;
 
 /// One job: a topic read once, parsed once, folded into one or more aggregates.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,8 +42,8 @@ pub struct JobSpec {
     pub trust: Vec<PathBuf>,
     /// What open groups may take, bytes; by default half of what the process may have.
     pub memory_max: Option<u64>,
-    /// Where it answers over HTTP, `HOST:PORT`; `None`: nowhere.
-    pub http: Option<String>,
+    /// How it answers over HTTP; `None`: not at all.
+    pub http: Option<HttpSpec>,
     pub changes: AggregateChanges,
     /// How old the uncommitted part of an answer to a query may be.
     pub live_refresh_ms: u64,

@@ -21,6 +21,7 @@ mod values;
 pub use aggregate_sinks::{OutputMode, RecordForm, TopicSink, WindowConsole};
 pub use console::ConsoleSpec;
 pub use flags::{RunFlags, load};
+pub use http::HttpSpec;
 pub use job::{
     AggregateChanges, AggregateSpec, ClockSpec, Compression, JobSpec, OnDataLoss, OnGroupFailure, PoisonSpec,
     SideSinks, SourceSpec, StageSpec, Start, Trigger,

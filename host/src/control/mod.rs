@@ -6,10 +6,12 @@
 mod client;
 mod message;
 mod server;
+mod swap;
 
 pub use client::{ask, copies};
 pub use message::{Answer, SwapRequest};
 pub use server::Server;
+pub use swap::make as make_swap;
 
 /// The socket's name in the job's checkpoint directory.
 const SOCKET: &str = "control.sock";

@@ -18,10 +18,10 @@ use tracing::{debug, warn};
 
 use super::message::Asked;
 use super::message::component;
+use super::swap::make;
 use super::{Answer, SOCKET, SwapRequest};
 use crate::job::Copier;
-use crate::job::swap::{Request, Swapper, Told};
-use crate::trust::from_hex;
+use crate::job::swap::Swapper;
 
 /// Whoever says nothing for so long is not listened to any more.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
@@ -144,34 +144,15 @@ fn swap(
     asked: SwapRequest,
     swapper: &Swapper,
 ) -> anyhow::Result<()> {
-    let stage = asked.stage.parse().map_err(anyhow::Error::msg)?;
-    let signature = asked.signature.as_deref().map(from_hex).transpose()?;
-    let SwapRequest { allow_downgrade, windows, output, command, shadow, .. } = asked;
-    let request = Request { stage, allow_downgrade, windows, output, command, shadow, signature };
     let max = swapper.runtime.limits().component_bytes_max;
     ensure!(
         asked.component_bytes <= max,
         "the component has {} bytes, more than the {max}",
         asked.component_bytes
     );
-    let mut tell = |told: Told<'_>| {
-        let answer = match told {
-            Told::Plan(plan) => Answer::Plan(serde_json::to_value(plan)?),
-            Told::Shadowing(progress) => Answer::Shadowing(serde_json::to_value(progress)?),
-            Told::Shadowed(report) => Answer::Shadowed(serde_json::to_value(report)?),
-        };
-        say(connection, &answer)
-    };
-    let report = if asked.component_bytes == 0 {
-        swapper.back(&request, &asked.asked_by, asked.dry_run, &mut tell)?
-    } else {
-        let component = component(reader, asked.component_bytes)?;
-        swapper.swap(&request, &asked.name, &component, &asked.asked_by, asked.dry_run, &mut tell)?
-    };
-    match report {
-        Some(report) => say(connection, &Answer::Done(serde_json::to_value(report)?)),
-        None => say(connection, &Answer::Told),
-    }
+    let component = component(reader, asked.component_bytes)?;
+    let last = make(asked, &component, swapper, &mut |answer| say(connection, answer))?;
+    say(connection, &last)
 }
 
 fn say(mut connection: &UnixStream, answer: &Answer) -> anyhow::Result<()> {

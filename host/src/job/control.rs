@@ -122,6 +122,11 @@ impl JobHandle {
         self.state.begun.get().map(|begun| begun.0.running())
     }
 
+    /// Who makes its swaps; `None` before it begins.
+    pub fn swapper(&self) -> Option<Arc<Swapper>> {
+        self.state.begun.get().map(|begun| Arc::clone(&begun.0))
+    }
+
     /// Where the history of its swaps is; `None` before it begins.
     pub fn swap_history(&self) -> Option<PathBuf> {
         self.state.begun.get().map(|begun| begun.0.history.clone())

@@ -2,11 +2,13 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
+use speed_layer_core::account::Account;
 
 use super::answer::Answer;
 use super::board::{Board, Commit};
 use super::metrics::PHASES;
 use crate::job::{Phase, Progress, Standing, now_ms, swap};
+use crate::stages::SideCounts;
 
 /// The process lives, or there would be no answer.
 pub fn health(board: &Board) -> Answer {
@@ -24,7 +26,8 @@ pub fn ready(board: &Board) -> Answer {
     }
 }
 
-pub fn status(board: &Board) -> Value {
+/// `can_change`: a token is set.
+pub fn status(board: &Board, can_change: bool) -> Value {
     let word = board.word();
     let newest = word.newest();
     let progress = newest.map(|commit| &commit.progress);
@@ -35,6 +38,7 @@ pub fn status(board: &Board) -> Value {
         "version": env!("CARGO_PKG_VERSION"),
         "state": state(board),
         "began": time(board.began_ms),
+        "now": time(now_ms()),
         "epoch": progress.map(|of| of.epoch),
         "generation": progress.map(|of| of.generation),
         "records_read": board.handle.taken_in(),
@@ -42,6 +46,8 @@ pub fn status(board: &Board) -> Value {
         "read_bytes": board.handle.taken_in_bytes(),
         "records_committed": word.account.records_in,
         "records_per_s": progress.map(Progress::records_per_s),
+        "rows_late": late(&word.account),
+        "rows_dead_lettered": dead_lettered(&word.sides),
         "commits": word.commits,
         "watermark": watermark_ms.map(time),
         "watermark_delay_s": watermark_ms.map(|at_ms| (now_ms() - at_ms) as f64 / 1000.0),
@@ -50,7 +56,16 @@ pub fn status(board: &Board) -> Value {
         "aggregates": progress.map_or_else(Vec::new, aggregates),
         "next_trigger": newest.and_then(next_trigger_ms).map(time),
         "last_commit": newest.map(commit),
+        "swap_over_http": can_change,
     })
+}
+
+fn late(account: &Account) -> u64 {
+    account.aggregates.values().map(|of| of.late + of.withheld).sum()
+}
+
+fn dead_lettered(sides: &SideCounts) -> u64 {
+    sides.iter().filter(|(of, _)| !of.is_late).map(|(_, rows)| rows).sum()
 }
 
 pub fn plugins(board: &Board) -> Value {
@@ -88,9 +103,10 @@ pub fn swaps(board: &Board) -> Answer {
     }
 }
 
-/// The last ones that this process made, oldest first.
-pub fn commits(board: &Board) -> Value {
-    board.word().last.iter().map(|one| commit(one)).collect()
+/// The last ones that this process made, oldest first; only those of an epoch after `after`.
+pub fn commits(board: &Board, after: u64) -> Value {
+    let word = board.word();
+    word.last.iter().filter(|one| one.progress.epoch > after).map(|one| commit(one)).collect()
 }
 
 fn state(board: &Board) -> &'static str {
@@ -137,16 +153,16 @@ fn commit(of: &Commit) -> Value {
     let took = PHASES
         .iter()
         .map(|(phase, took)| ((*phase).to_owned(), json!(took(&progress.took).as_secs_f64() * 1000.0)));
-    let account = |count: fn(&speed_layer_core::account::AggregateAccount) -> u64| -> u64 {
-        progress.account.aggregates.values().map(count).sum()
-    };
+    let aggregated: u64 = progress.account.aggregates.values().map(|of| of.aggregated).sum();
     json!({
         "epoch": progress.epoch,
         "at": time(of.at_ms),
         "records": progress.account.records_in,
-        "rows_aggregated": account(|of| of.aggregated),
-        "rows_late": account(|of| of.late + of.withheld),
-        "rows_dead_lettered": progress.sides.iter().filter(|(of, _)| !of.is_late).map(|(_, rows)| rows).sum::<u64>(),
+        "rows_aggregated": aggregated,
+        "rows_late": late(&progress.account),
+        "rows_dead_lettered": dead_lettered(&progress.sides),
+        "lag": progress.lag(),
+        "watermark": progress.watermark_ms().map(time),
         "windows": progress.windows,
         "files": progress.files,
         "published_bytes": progress.published_bytes,

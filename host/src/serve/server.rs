@@ -12,8 +12,11 @@ use tracing::{debug, info, warn};
 
 use super::answer::Answer;
 use super::board::Board;
+use super::door::Door;
 use super::request::Request;
-use super::routes::answer;
+use super::tables::Tables;
+use super::{routes, swap};
+use crate::config::{HttpSpec, JobSpec};
 
 /// So many are answered at a time.
 const CONNECTIONS_MAX: usize = 16;
@@ -26,23 +29,43 @@ const REFUSAL_TIME_MAX: Duration = Duration::from_millis(100);
 /// After a failure to take a connection, which is mostly that there are too many files open.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Listens at `listen`, `HOST:PORT`, and answers from `board` until the process ends.
+/// What requests are answered from.
+pub struct Site {
+    pub board: Arc<Board>,
+    pub tables: Tables,
+    pub door: Door,
+    /// Held by each swap that is heard.
+    pub swaps: Arc<()>,
+}
+
+impl Site {
+    /// # Errors
+    /// The token is none.
+    pub fn of(http: &HttpSpec, spec: &JobSpec, board: &Arc<Board>) -> anyhow::Result<Self> {
+        let door = Door::new(http)?;
+        let tables = Tables::new(spec, door.token_env());
+        Ok(Self { board: Arc::clone(board), tables, door, swaps: Arc::new(()) })
+    }
+}
+
+/// Listens as `http` says, and answers from `board` and the tables of the job of `spec` until the process ends.
 ///
 /// # Errors
 /// The address cannot be had.
-pub fn start(listen: &str, board: &Arc<Board>) -> anyhow::Result<()> {
-    let listener = bind(listen)?;
+/// Or the token is none.
+pub fn start(http: &HttpSpec, spec: &JobSpec, board: &Arc<Board>) -> anyhow::Result<()> {
+    let site = Arc::new(Site::of(http, spec, board)?);
+    let listener = bind(&http.listen)?;
     let address = listener.local_addr().context("the address for HTTP is not known")?;
     if !address.ip().is_loopback() {
         warn!(
             %address,
-            "whoever reaches this address over the network can read metrics, plugins and swaps: there is no login"
+            "whoever reaches this address over the network can read metrics, windows, dead letters, plugins and swaps: there is no login"
         );
     }
-    let board = Arc::clone(board);
     thread::Builder::new()
         .name("http".to_owned())
-        .spawn(move || take(&listener, &board))
+        .spawn(move || take(&listener, &site))
         .context("the thread for HTTP cannot be started")?;
     info!("answering at http://{address}");
     Ok(())
@@ -69,7 +92,7 @@ fn bind(listen: &str) -> anyhow::Result<TcpListener> {
 }
 
 /// Gives each connection a thread, as long as there are not too many.
-fn take(listener: &TcpListener, board: &Arc<Board>) {
+fn take(listener: &TcpListener, site: &Arc<Site>) {
     let seats = Arc::new(());
     for connection in listener.incoming() {
         let taken = connection.and_then(|mut stream| {
@@ -77,9 +100,9 @@ fn take(listener: &TcpListener, board: &Arc<Board>) {
                 let why = format!("{CONNECTIONS_MAX} connections are open already; try again");
                 return Answer::error(503, &why).write(&mut stream, true, Instant::now() + REFUSAL_TIME_MAX);
             }
-            let (board, seat) = (Arc::clone(board), Arc::clone(&seats));
+            let (site, seat) = (Arc::clone(site), Arc::clone(&seats));
             let serve = move || {
-                serve(&mut stream, &board);
+                serve(&mut stream, &site);
                 drop(seat);
             };
             thread::Builder::new().name("http-asked".to_owned()).spawn(serve).map(drop)
@@ -91,14 +114,21 @@ fn take(listener: &TcpListener, board: &Arc<Board>) {
     }
 }
 
-fn serve(stream: &mut TcpStream, board: &Board) {
+fn serve(stream: &mut TcpStream, site: &Site) {
     let begun = Instant::now();
-    let (answer, with_body) = match Request::read(stream, begun + REQUEST_TIME_MAX) {
-        Ok(None) => return,
-        Ok(Some(request)) => (answer(&request, board), request.method != "HEAD"),
-        Err(refusal) => (refusal, true),
+    let answer = |stream: &mut TcpStream, answer: &Answer, with_body| {
+        answer.send(stream, with_body, Instant::now() + ANSWER_TIME_MAX)
     };
-    if let Err(cause) = answer.send(stream, with_body, Instant::now() + ANSWER_TIME_MAX) {
+    let served = match Request::read(stream, begun + REQUEST_TIME_MAX) {
+        Ok(None) => Ok(()),
+        Ok(Some(request)) => match site.door.enter(&request) {
+            Ok(()) if routes::is_swap(&request) => swap::serve(stream, request, site),
+            Ok(()) => answer(stream, &routes::answer(&request, site), request.method != "HEAD"),
+            Err(refusal) => answer(stream, &refusal, request.method != "HEAD"),
+        },
+        Err(refusal) => answer(stream, &refusal, true),
+    };
+    if let Err(cause) = served {
         debug!("whoever asked over HTTP did not wait for the answer: {cause}");
     }
 }

@@ -15,6 +15,9 @@ use super::swaps::{self, AGGREGATE};
 use super::{HOUR_MS, LIMIT};
 
 const ROWS: usize = 30_000;
+/// With which something may be changed over HTTP, and where the job looks for it.
+pub const TOKEN: &str = "correct-horse-battery-staple";
+pub const VARIABLE: &str = "SPEED_LAYER_HTTP_TOKEN";
 
 /// Some are broken, some come late.
 fn records() -> Vec<Placed> {
@@ -44,6 +47,7 @@ pub fn settled(topic: &str) -> (Job, Running, String) {
     let job = Job::new(kafka::shared(), topic)
         .set("--trigger", "100ms")
         .set("--watermark", "1m")
+        .variable(VARIABLE, TOKEN)
         .set("--max-records-per-trigger", 9_999);
     let (running, address) = start(&job);
     await_reply(&address, "/api/status", |reply| reply.json()["records_committed"] == ROWS as u64);
