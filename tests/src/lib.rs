@@ -7,6 +7,7 @@
 
 pub mod asked;
 pub mod block_on;
+pub mod browser;
 pub mod certificate;
 pub mod components;
 pub mod exchange;

@@ -8,6 +8,7 @@
 mod bench;
 mod build;
 mod checks;
+mod chromium;
 mod debian;
 mod fuzz;
 mod guests;

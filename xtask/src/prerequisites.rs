@@ -35,6 +35,10 @@ pub const FOR_KAFKA: [Tool; 2] = [
 /// What the program asks of the file system is traced.
 pub const FOR_TRACING: [Tool; 1] = [Tool { name: "strace", probe: &["strace", "-V"], package: "strace" }];
 
+/// The dashboard is looked at by a browser.
+pub const FOR_BROWSING: [Tool; 1] =
+    [Tool { name: "chromium", probe: &["chromium", "--version"], package: "chromium" }];
+
 /// Other readers of our Parquet live in a Python environment of their own.
 pub const FOR_PYTHON: [Tool; 1] = [Tool {
     name: "python3 with venv",

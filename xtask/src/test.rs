@@ -11,7 +11,7 @@ use crate::process::{stdout_of, step};
 use crate::tally::{self, Tally};
 use crate::wasm::Preference;
 use crate::workspace::{cargo, root};
-use crate::{build, fuzz, guests, kill, prerequisites, python, soak, strace};
+use crate::{build, chromium, fuzz, guests, kill, prerequisites, python, soak, strace};
 
 /// How many tests run at a time, to the test programs.
 const THREADS: &str = "RUST_TEST_THREADS";
@@ -19,6 +19,7 @@ const THREADS: &str = "RUST_TEST_THREADS";
 /// Tests that need something beyond cargo lie in modules of these names.
 const KAFKA_TESTS: &str = "real_kafka::";
 const PYTHON_TESTS: &str = "python_readers::";
+const BROWSER_TESTS: &str = "in_chromium::";
 const MOUNT_TESTS: &str = "full_disk::";
 
 /// Builds, runs every test, prints `N passed, N failed`.
@@ -68,8 +69,11 @@ fn threads() -> usize {
 
 /// The modules that cannot run on this machine.
 fn left_out() -> Result<Vec<&'static str>> {
-    let needs =
-        [(KAFKA_TESTS, prerequisites::ensure(&prerequisites::FOR_KAFKA)), (PYTHON_TESTS, python::ensure())];
+    let needs = [
+        (KAFKA_TESTS, prerequisites::ensure(&prerequisites::FOR_KAFKA)),
+        (PYTHON_TESTS, python::ensure()),
+        (BROWSER_TESTS, chromium::ensure()),
+    ];
     let in_ci = std::env::var("CI").is_ok_and(|value| value == "true");
     let mut modules = Vec::new();
     for (module, outcome) in needs {

@@ -26,6 +26,7 @@ mod full_disk;
 mod hostile_keys;
 mod idleness;
 mod imported;
+mod in_chromium;
 mod kafka_security;
 mod letters_replayed;
 mod letters_shown;
