@@ -136,6 +136,13 @@ impl GroupTable {
         self.places.iter().map(groups).collect()
     }
 
+    /// Groups of the windows that end at or before `closed_through_us`.
+    pub fn closed_len(&self, closed_through_us: i64) -> usize {
+        let closed =
+            self.places.iter().take_while(|(start_us, _)| self.spec.end_of(**start_us) <= closed_through_us);
+        closed.map(|(_, place)| self.windows[*place as usize].len()).sum()
+    }
+
     /// Takes out the windows that end at or before `closed_through_us`, ordered by
     /// window and then key. Their states stay in their slots until
     /// [`Self::release`], so that they can be gathered for `finish`.

@@ -183,6 +183,7 @@ impl Counting {
             plugins: Vec::new(),
             moved: None,
             opened_with: None,
+            held: None,
             given_up: Vec::new(),
             windows: Vec::new(),
         }

@@ -69,6 +69,7 @@ impl Given {
             max_future_skew_ms: 0,
             topic_id: None,
             stages: Vec::new(),
+            held: Vec::new(),
         }
     }
 

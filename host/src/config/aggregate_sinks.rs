@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use speed_layer_core::commit::HoldLimits;
+
 use super::ConfigError;
 use super::file::FileSink;
 use super::job::{AggregateSpec, Compression, SideSinks};
@@ -76,6 +78,7 @@ pub struct WindowConsole {
 pub struct AggregateSinks {
     pub output: PathBuf,
     pub compression: Compression,
+    pub hold: Option<HoldLimits>,
     pub topics: Vec<TopicSink>,
     pub console: Option<WindowConsole>,
 }
@@ -103,13 +106,30 @@ impl AggregateSinks {
                 other => return Err(ConfigError::invalid(place, unknown_type(other))),
             }
         }
-        let (output, compression) = files.ok_or_else(|| {
+        let (output, compression, hold) = files.ok_or_else(|| {
             ConfigError::invalid(
                 place,
                 "give it one `sink` of type \"parquet\", with topics and a console beside it or none",
             )
         })?;
-        Ok(Self { output, compression, topics, console })
+        Ok(Self { output, compression, hold, topics, console })
+    }
+}
+
+/// Of a sink of type parquet: path, compression, and how long windows are held.
+type Files = (PathBuf, Compression, Option<HoldLimits>);
+
+fn hold_of(place: &str, age: Option<&str>, rows: Option<u64>) -> Result<Option<HoldLimits>, ConfigError> {
+    match (age, rows) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(ConfigError::invalid(
+            place,
+            "gives `hold_rows` without `hold`: few windows would be held for ever; say for how long at most",
+        )),
+        (_, Some(0)) => {
+            Err(ConfigError::invalid(place, "gives `hold_rows` as 0; leave `hold` out to hold nothing"))
+        }
+        (Some(age), rows) => Ok(Some(HoldLimits { age_ms: values::duration("hold", age)?, rows })),
     }
 }
 
@@ -125,8 +145,8 @@ impl FileSink {
         Self { kind: "parquet".to_owned(), path: Some(path), ..Self::default() }
     }
 
-    fn into_files(self, place: &str, mode: Option<&str>) -> Result<(PathBuf, Compression), ConfigError> {
-        self.refuse_keys_of_others(place, &["path", "compression", "mode"])?;
+    fn into_files(self, place: &str, mode: Option<&str>) -> Result<Files, ConfigError> {
+        self.refuse_keys_of_others(place, &["path", "compression", "hold", "hold_rows", "mode"])?;
         let mode = OutputMode::of(place, self.mode.as_deref(), mode)?;
         if mode != OutputMode::Append {
             let problem = format!(
@@ -136,10 +156,11 @@ impl FileSink {
             );
             return Err(ConfigError::invalid(place, problem));
         }
+        let hold = hold_of(place, self.hold.as_deref(), self.hold_rows)?;
         let path = self
             .path
             .ok_or_else(|| ConfigError::invalid(place, "give its sink of type \"parquet\" the `path`"))?;
-        Ok((path, values::compression(place, self.compression.as_deref().unwrap_or("snappy"))?))
+        Ok((path, values::compression(place, self.compression.as_deref().unwrap_or("snappy"))?, hold))
     }
 
     fn into_topic(self, place: &str, mode: Option<&str>) -> Result<TopicSink, ConfigError> {
@@ -177,6 +198,8 @@ impl FileSink {
         let given = [
             ("path", self.path.is_some()),
             ("compression", self.compression.is_some()),
+            ("hold", self.hold.is_some()),
+            ("hold_rows", self.hold_rows.is_some()),
             ("topic", self.topic.is_some()),
             ("format", self.format.is_some()),
             ("columns", self.columns.is_some()),
@@ -291,6 +314,26 @@ mod tests {
             let error = of(text).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn windows_are_held_for_an_age_and_so_many_rows() {
+        let hold = |more: &str| {
+            sinks(&format!("{{ type = \"parquet\", path = \"out\"{more} }}"), None).map(|sinks| sinks.hold)
+        };
+        assert_eq!(hold("").unwrap(), None);
+        let (age_ms, rows) = (86_400_000, Some(500));
+        assert_eq!(hold(", hold = \"1d\"").unwrap(), Some(HoldLimits { age_ms, rows: None }));
+        assert_eq!(hold(", hold = \"24h\", hold_rows = 500").unwrap(), Some(HoldLimits { age_ms, rows }));
+        for (text, told) in [
+            (", hold_rows = 5", "without `hold`"),
+            (", hold = \"1d\", hold_rows = 0", "as 0"),
+            (", hold = \"soon\"", "hold"),
+        ] {
+            let error = hold(text).unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+        }
+        check("{ type = \"kafka\", topic = \"stats\", hold = \"1d\" }", Err("has no `hold`"));
     }
 
     #[test]

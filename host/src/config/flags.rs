@@ -71,6 +71,9 @@ pub struct RunFlags {
     /// How far behind the newest event time a row may be [default: 1h]
     #[arg(long, value_name = "DURATION", help_heading = "Aggregation")]
     pub watermark: Option<String>,
+    /// How long closed windows are held, to be published in fewer files [default: not at all]
+    #[arg(long, value_name = "DURATION", help_heading = "Commits")]
+    pub hold: Option<String>,
     /// When to commit: DURATION, once, available-now or continuous [default: 10s]
     #[arg(long, value_name = "WHEN", help_heading = "Commits")]
     pub trigger: Option<String>,
@@ -149,6 +152,7 @@ fn overlay(job: &mut FileJob, flags: RunFlags) -> Result<(), ConfigError> {
         window: flags.window,
         watermark: flags.watermark,
         output: flags.output,
+        hold: flags.hold,
     };
     of_aggregate.overlay(job, flags.name.as_deref())?;
     put(&mut job.name, flags.name);
@@ -165,6 +169,7 @@ struct AggregateFlags {
     window: Option<String>,
     watermark: Option<String>,
     output: Option<PathBuf>,
+    hold: Option<String>,
 }
 
 impl AggregateFlags {
@@ -192,6 +197,9 @@ impl AggregateFlags {
                 None => aggregate.sink.push(FileSink::files(path)),
             }
         }
+        if let Some(files) = aggregate.sink.iter_mut().find(|sink| sink.kind == "parquet") {
+            put(&mut files.hold, self.hold);
+        }
         Ok(())
     }
 
@@ -203,6 +211,7 @@ impl AggregateFlags {
             ("--window", self.window.is_some()),
             ("--watermark", self.watermark.is_some()),
             ("--output", self.output.is_some()),
+            ("--hold", self.hold.is_some()),
         ];
         given.into_iter().find_map(|(flag, is_given)| is_given.then_some(flag))
     }

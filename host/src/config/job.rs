@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
+use speed_layer_core::commit::HoldLimits;
 use speed_layer_plugin::Limits;
 
 use super::aggregate_sinks::{TopicSink, WindowConsole};
@@ -193,6 +194,8 @@ pub struct AggregateSpec {
     /// Where its files go.
     pub output: PathBuf,
     pub compression: Compression,
+    /// How long its closed windows are held back from being published; `None` for not at all.
+    pub hold: Option<HoldLimits>,
     /// Where its windows go besides; topics differ.
     pub topics: Vec<TopicSink>,
     /// Where they are shown besides.

@@ -1,10 +1,12 @@
 //! Up to where each aggregate's windows are closed with a cut: by the event times that the
 //! partitions have come to, or, where the settings want it and nothing comes any more, by the
-//! wall clock of the trigger. Only the clocks of the aggregates change.
+//! wall clock of the trigger; and what of that is held. Only the clocks of the aggregates change.
 
 use speed_layer_core::time::{Duration, WindowSpec};
 use speed_layer_core::watermark::{close_idle, close_through};
 
+use super::commit::HoldAt;
+use super::coordinator::Coordinator;
 use super::partitions::Partitions;
 use crate::config::{AggregateSpec, JobSpec};
 use crate::stages::AggregateClock;
@@ -22,6 +24,17 @@ pub struct Closing {
 struct Rule {
     window: WindowSpec,
     delay_ms: u64,
+}
+
+impl Coordinator<'_> {
+    /// The clocks after a cut at `now_ms`: what is closed, and what of that is published now.
+    pub(super) fn clocks_at(&mut self, now_ms: i64) -> Vec<AggregateClock> {
+        let mut clocks = self.closing.at(now_ms, &self.epoch.aggregates, &self.partitions);
+        let offsets = self.partitions.marks();
+        let at = HoldAt { now_ms, offsets: &offsets, releases_all: self.swap.is_some() };
+        self.commits.hold(&mut clocks, at);
+        clocks
+    }
 }
 
 impl Closing {

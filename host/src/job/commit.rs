@@ -2,6 +2,7 @@
 //! windows staged, and the whole sealed and published by the store's committer.
 
 mod group_letters;
+mod hold;
 mod join;
 mod shown;
 mod sides;
@@ -37,13 +38,14 @@ use crate::sinks::WindowPrinter;
 use crate::stages::{AggregateClock, EpochContext, Partial, SideCounts, Sides};
 
 pub use group_letters::given_up;
+pub use hold::{HoldAt, Holding, HoldsWindows};
 pub use join::Joined;
 pub use sides::Staged;
 pub use trial::Replacement;
 use trial::{Before, PartialWindows};
 
 /// Carries out the commits of a job.
-pub trait EpochCommit: OpenState + HoldsGroups {
+pub trait EpochCommit: OpenState + HoldsGroups + HoldsWindows {
     /// Whether a commit is due even without records: there was none yet, or none since
     /// records were found lost.
     fn has_news(&self) -> bool;
@@ -166,20 +168,8 @@ pub struct AggregateCommit {
     pub plugins: Vec<PluginUse>,
     /// Where a swap has moved its output.
     pub moved: Option<MovedOutput>,
-}
-
-impl AggregateCommit {
-    fn standing(&self, clock: &AggregateClock) -> Standing {
-        let groups = self.open.groups();
-        Standing {
-            name: self.spec.name.clone(),
-            delay_ms: self.spec.watermark_ms,
-            closed_through_ms: clock.closed_through_ms,
-            open_windows: groups.window_starts().count() as u64,
-            open_groups: groups.len() as u64,
-            state_bytes: groups.bytes() as u64,
-        }
-    }
+    /// Closed windows that are not published yet.
+    pub holding: Holding,
 }
 
 impl<S: CommitStore<Chain: Send + 'static>> EpochCommit for Commits<S> {
@@ -216,7 +206,7 @@ impl<S: CommitStore<Chain: Send + 'static>> EpochCommit for Commits<S> {
         }
         fail_point("commit.merged");
         let close = |(index, clock): (usize, &AggregateClock)| {
-            self.aggregates[index].open.close(&epoch.for_aggregate(index), clock.closed_through_ms)
+            self.aggregates[index].open.close(&epoch.for_aggregate(index), clock.released_through_ms)
         };
         let closed = clocks.iter().enumerate().map(close).collect::<anyhow::Result<_>>()?;
         Ok(Folded { began, account, event_times, sides, closed, changed })
@@ -244,6 +234,7 @@ impl<S: CommitStore<Chain: Send + 'static>> EpochCommit for Commits<S> {
         let published_bytes = files.iter().map(|file| file.bytes).sum();
         let committed = self.committer.commit(PendingCommit { progress, kind, states, files, outbox })?;
         let seal = sealing.elapsed().saturating_sub(committed.publish);
+        self.settle_held();
         self.printer.show(&tables)?;
         self.gaps_committed = self.gaps.len();
         self.writes_all = false;
@@ -461,6 +452,7 @@ impl<S: CommitStore> Commits<S> {
             delay_ms: spec.watermark_ms as i64,
             keep_key_column: spec.keep_key_column,
             closed_through_ms: clock.closed_through_ms,
+            held: aggregate.holding.stored(),
             idle_trigger_ms: clock.idle_trigger_ms,
             withheld_until_ms: clock.withheld_until_ms,
             state_version: aggregate.open.state_version,

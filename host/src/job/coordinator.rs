@@ -127,7 +127,7 @@ impl Coordinator<'_> {
                 cut = Cut::Last;
             }
             self.commits.note_gaps(revision.gaps);
-            let clocks = self.closing.at(now_ms, &self.epoch.aggregates, &self.partitions);
+            let clocks = self.clocks_at(now_ms);
             let finished = Arc::clone(&self.epoch);
             let has_begun_anew = !revision.assignments.is_empty();
             let is_worth_it = has_begun_anew || self.is_worth_committing(&reports, &clocks);
@@ -193,7 +193,7 @@ impl Coordinator<'_> {
         let now_ms = now_ms();
         let (before, finished) = (self.partitions.clone(), Arc::clone(&self.epoch));
         self.note_positions(&reports, now_ms);
-        let clocks = self.closing.at(now_ms, &self.epoch.aggregates, &self.partitions);
+        let clocks = self.clocks_at(now_ms);
         let outcome = match trial.take_failure() {
             Some(error) => Err(error),
             None => self.commits.fold(&finished, partials(reports), &clocks),

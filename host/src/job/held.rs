@@ -55,6 +55,7 @@ pub fn held_plan(
         watermark_ms: of.delay_ms.unsigned_abs(),
         output: root.unwrap_or_default(),
         compression: Compression::Snappy,
+        hold: None,
         topics: Vec::new(),
         console: None,
     };

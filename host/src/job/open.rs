@@ -345,6 +345,7 @@ fn aggregate_commit(
         open,
         plugins: stored::aggregate_history(plan, checkpoint, from),
         moved,
+        holding: stored::holding(&plan.spec.name, checkpoint),
     })
 }
 

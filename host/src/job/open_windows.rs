@@ -174,13 +174,13 @@ impl OpenWindows {
         self.aggregator.call(|aggregator| aggregator.migrate(version, schema, &none)).map(drop)
     }
 
-    /// Forgets the windows that end at or before `closed_through_ms`.
+    /// Forgets the windows that end at or before `released_through_ms`.
     ///
     /// # Errors
     /// None that a caller can cause.
-    pub fn forget_closed(&mut self, closed_through_ms: Option<i64>) -> anyhow::Result<()> {
-        let Some(closed_through_ms) = closed_through_ms else { return Ok(()) };
-        let closed = self.table.drain_closed(closed_through_ms.saturating_mul(1000));
+    pub fn forget_closed(&mut self, released_through_ms: Option<i64>) -> anyhow::Result<()> {
+        let Some(released_through_ms) = released_through_ms else { return Ok(()) };
+        let closed = self.table.drain_closed(released_through_ms.saturating_mul(1000));
         Ok(self.table.release(&closed)?)
     }
 
@@ -271,14 +271,14 @@ impl OpenWindows {
         self.bury_late_parts()
     }
 
-    /// Takes out the windows that end at or before `closed_through_ms` and finishes them.
+    /// Takes out the windows that end at or before `released_through_ms` and finishes them.
     ///
     /// # Errors
     /// The plugin failed.
-    pub fn close(&mut self, context: &Context, closed_through_ms: Option<i64>) -> anyhow::Result<Closed> {
-        let Some(closed_through_ms) = closed_through_ms else { return Ok(Closed::none()) };
-        let windows = self.table.drain_closed(closed_through_ms.saturating_mul(1000));
-        self.forget_dead(closed_through_ms.saturating_mul(1000));
+    pub fn close(&mut self, context: &Context, released_through_ms: Option<i64>) -> anyhow::Result<Closed> {
+        let Some(released_through_ms) = released_through_ms else { return Ok(Closed::none()) };
+        let windows = self.table.drain_closed(released_through_ms.saturating_mul(1000));
+        self.forget_dead(released_through_ms.saturating_mul(1000));
         let mut groups = Vec::new();
         let mut finished = Vec::new();
         let mut notes = Vec::new();

@@ -78,6 +78,10 @@ pub struct Standing {
     pub closed_through_ms: Option<i64>,
     pub open_windows: u64,
     pub open_groups: u64,
+    /// Closed and not published yet.
+    pub held_windows: u64,
+    pub held_groups: u64,
+    /// Of both.
     pub state_bytes: u64,
 }
 

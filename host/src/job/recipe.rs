@@ -29,5 +29,6 @@ pub fn recipe(
         max_future_skew_ms: clock.max_future_skew_ms,
         topic_id: topic_id.map(str::to_owned),
         stages: stages.iter().cloned().chain([own]).collect(),
+        held: aggregate.holding.released().to_vec(),
     }
 }

@@ -1,7 +1,7 @@
 //! A checkpoint's settings against the present ones, and its open windows taken up.
 
 use anyhow::{Context, bail};
-use speed_layer_core::commit::{AggregateProgress, Digest, OffsetMark, PluginUse, StageUse};
+use speed_layer_core::commit::{AggregateProgress, Digest, HeldWindows, OffsetMark, PluginUse, StageUse};
 use speed_layer_core::settings::{
     AggregateSettings, Difference, JobSettings, PluginSettings, compare, refusals,
 };
@@ -14,7 +14,7 @@ use speed_layer_store::posix::CheckpointDir;
 use tracing::{info, warn};
 
 use super::aggregates;
-use super::commit::given_up;
+use super::commit::{Holding, given_up};
 use super::open_windows::OpenWindows;
 use crate::config::{JobSpec, StageSpec};
 use crate::plan::{AggregatePlan, Plan, StageName};
@@ -230,9 +230,17 @@ pub fn clock_of(name: &str, checkpoint: Option<&Checkpoint>, differences: &[Diff
     });
     AggregateClock {
         closed_through_ms: known.and_then(|of| of.closed_through_ms),
+        released_through_ms: known.and_then(AggregateProgress::released_through_ms),
         idle_trigger_ms: known.and_then(|of| of.idle_trigger_ms),
         withheld_until_ms: known.and_then(|of| of.withheld_until_ms).or(new.map(|us| us.div_euclid(1000))),
     }
+}
+
+/// What a checkpoint holds back of an aggregate.
+pub fn holding(name: &str, checkpoint: Option<&Checkpoint>) -> Holding {
+    let known = checkpoint.and_then(|checkpoint| find(checkpoint, name));
+    let none = || HeldWindows::none(known.and_then(|of| of.closed_through_ms));
+    Holding::of(known.and_then(|of| of.held.clone()).unwrap_or_else(none))
 }
 
 fn find<'a>(checkpoint: &'a Checkpoint, name: &str) -> Option<&'a AggregateProgress> {

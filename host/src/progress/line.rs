@@ -149,6 +149,8 @@ mod tests {
             closed_through_ms: None,
             open_windows: 2,
             open_groups: 4_000,
+            held_windows: 0,
+            held_groups: 0,
             state_bytes: 1,
         };
         let step = |partition, next_offset| PartitionStep {

@@ -50,12 +50,13 @@ fn operator(of: &Standing, progress: &Progress) -> Value {
     let account = progress.account.aggregates.get(&of.name).copied().unwrap_or_default();
     json!({
         "operatorName": of.name,
-        "numRowsTotal": of.open_groups,
+        "numRowsTotal": of.open_groups + of.held_groups,
         "numRowsUpdated": account.aggregated,
         "numRowsDroppedByWatermark": account.late,
         "memoryUsedBytes": of.state_bytes,
         "customMetrics": {
             "openWindows": of.open_windows,
+            "heldWindows": of.held_windows,
             "closedThrough": of.closed_through_ms.map(time),
             "rowsWithheld": account.withheld,
             "rowsDeadLettered": account.dead_lettered,
@@ -115,6 +116,8 @@ mod tests {
             closed_through_ms: Some(NOON_MS),
             open_windows: 2,
             open_groups: 4,
+            held_windows: 0,
+            held_groups: 0,
             state_bytes: 640,
         };
         let step =

@@ -14,7 +14,7 @@ use speed_layer_store::footer::Recipe;
 use super::components::Components;
 use super::history::{Segment, segments};
 use super::rows::{Rows, key_columns, starts_us};
-use super::{bounds, epoch_of, ranges, recipe_of};
+use super::{bounds, epoch_of, ranges, ranges_of_window, recipe_of};
 use crate::compare::{Comparison, compare};
 use crate::config::JobSpec;
 use crate::job::replay::{Choice, Judge, OpenWindows, Refold, Refused, RereadTopic, Stretch, read, store};
@@ -105,7 +105,8 @@ pub fn recompute<T: RereadTopic>(
     let mut chosen = BTreeMap::new();
     for batch in file.read_rows()? {
         let starts = starts_us(&batch)?;
-        chosen.extend(starts.into_iter().map(|start_us| (start_us, ranges(&file.footer.offsets))));
+        chosen
+            .extend(starts.into_iter().map(|start_us| (start_us, ranges_of_window(file, recipe, start_us))));
         published.add(&recipe.path, &batch, |_| true)?;
     }
     let stretch = Stretch {

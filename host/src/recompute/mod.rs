@@ -46,6 +46,20 @@ fn ranges(offsets: &[OffsetRange]) -> OffsetRanges {
     ranges.collect::<BTreeMap<_, _>>()
 }
 
+/// The offsets of the records of one window: up to the cut that closed it, which is not the file's own where the
+/// window was held.
+fn ranges_of_window(file: &PublishedFile, recipe: &Recipe, start_us: i64) -> OffsetRanges {
+    let mut all = ranges(&file.footer.offsets);
+    let end_ms = start_us.div_euclid(1000).saturating_add(recipe.window_ms);
+    let Some(span) = recipe.held.iter().find(|span| end_ms <= span.through_ms) else { return all };
+    for (partition, range) in &mut all {
+        let cut =
+            span.cut.iter().find(|mark| mark.partition == *partition).map_or(range.start, |mark| mark.offset);
+        range.end = cut.clamp(range.start, range.end);
+    }
+    all
+}
+
 fn bounds(recipe: &Recipe) -> anyhow::Result<ClockBounds> {
     let skew = Duration::from_ms(recipe.max_future_skew_ms.unsigned_abs())?;
     Ok(ClockBounds::new(recipe.min_event_time_ms, skew))

@@ -10,7 +10,7 @@ use speed_layer_store::published::parquet_files;
 use speed_layer_store::{FileError, PublishedFile};
 
 use super::rows::{Rows, WINDOW_START, starts_us};
-use super::{ranges, recipe_of};
+use super::{ranges_of_window, recipe_of};
 use crate::config::{AggregateSpec, JobSpec};
 use crate::job::replay::OffsetRanges;
 
@@ -118,9 +118,9 @@ impl Published {
     pub fn windows(&self) -> anyhow::Result<BTreeMap<i64, OffsetRanges>> {
         let mut windows: BTreeMap<i64, OffsetRanges> = BTreeMap::new();
         for file in &self.files {
-            let ranges = ranges(&file.footer.offsets);
             for batch in file.read_columns(&[WINDOW_START])? {
                 for start_us in starts_us(&batch)?.into_iter().collect::<BTreeSet<_>>() {
+                    let ranges = ranges_of_window(file, recipe_of(file)?, start_us);
                     widen(windows.entry(start_us).or_default(), &ranges);
                 }
             }

@@ -138,6 +138,8 @@ fn aggregates(progress: &Progress) -> Vec<Value> {
             "closed_through": of.closed_through_ms.map(time),
             "open_windows": of.open_windows,
             "open_groups": of.open_groups,
+            "held_windows": of.held_windows,
+            "held_groups": of.held_groups,
             "state_bytes": of.state_bytes,
         })
     });

@@ -39,10 +39,19 @@ pub struct EpochContext {
 pub struct AggregateClock {
     /// Windows that end at or before this are closed.
     pub closed_through_ms: Option<i64>,
+    /// Windows that end at or before this are published: the same, but where closed windows are held.
+    pub released_through_ms: Option<i64>,
     /// The wall clock by which they were closed, where all partitions were idle then.
     pub idle_trigger_ms: Option<i64>,
     /// Windows that start before this were begun without the aggregate.
     pub withheld_until_ms: Option<i64>,
+}
+
+impl AggregateClock {
+    /// Windows are closed up to here, and none of them is held.
+    pub fn published(closed_through_ms: Option<i64>) -> Self {
+        Self { closed_through_ms, released_through_ms: closed_through_ms, ..Self::default() }
+    }
 }
 
 impl EpochContext {

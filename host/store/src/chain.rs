@@ -159,8 +159,8 @@ fn joined(manifest: &Manifest, links: &[&States]) -> Result<States, CheckpointEr
             links.iter().filter_map(|link| of_it(link).map(|at| &link[at].1)).collect();
         let window = Duration::from_ms(aggregate.window_ms.unsigned_abs()).map_err(|cause| wrong(&cause))?;
         let window = WindowSpec::new(window).map_err(|cause| wrong(&cause))?;
-        let closed_through_us = aggregate.closed_through_ms.map(|ms| ms.saturating_mul(1000));
-        let stored = replay(&of_it, window, closed_through_us).map_err(|cause| wrong(&cause))?;
+        let released_through_us = aggregate.released_through_ms().map(|ms| ms.saturating_mul(1000));
+        let stored = replay(&of_it, window, released_through_us).map_err(|cause| wrong(&cause))?;
         if stored != StoredGroups::default() {
             all.push((aggregate.name.clone(), stored));
         }

@@ -6,7 +6,7 @@
 use parquet::file::metadata::KeyValue;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use speed_layer_core::commit::{Epoch, Gap, Generation, JobName, PluginUse, StageUse};
+use speed_layer_core::commit::{Epoch, Gap, Generation, HeldSpan, JobName, PluginUse, StageUse};
 
 const PREFIX: &str = "speed-layer.";
 
@@ -62,6 +62,9 @@ pub struct Recipe {
     pub topic_id: Option<String>,
     /// Parse, the transforms in their order, `aggregate:NAME`; their plugins oldest first.
     pub stages: Vec<StageUse>,
+    /// Windows that were closed before the commit that published them, and up to where their records are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<HeldSpan>,
 }
 
 /// Metadata that cannot be read.
@@ -135,7 +138,10 @@ fn plain<T, E: std::fmt::Display>(
     read(text).map_err(|why| FooterError::Wrong { key, why: why.to_string() })
 }
 
-pub(crate) fn of_json<T: DeserializeOwned>(entries: &[KeyValue], key: &'static str) -> Result<T, FooterError> {
+pub(crate) fn of_json<T: DeserializeOwned>(
+    entries: &[KeyValue],
+    key: &'static str,
+) -> Result<T, FooterError> {
     plain(entries, key, |text| serde_json::from_str(text))
 }
 
@@ -169,6 +175,7 @@ mod tests {
                 max_future_skew_ms: 300_000,
                 topic_id: None,
                 stages: vec![StageUse { stage: "aggregate:daily".into(), plugins: vec![plugin] }],
+                held: vec![HeldSpan { through_ms: 1000, closed_at_ms: 7, cut: Vec::new() }],
             }),
         }
     }

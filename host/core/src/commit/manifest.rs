@@ -8,12 +8,13 @@ use std::str::FromStr;
 use arrow_schema::{DataType, Field, FieldRef, Schema};
 use serde::{Deserialize, Serialize};
 
+use super::hold::HeldWindows;
 use super::names::{Digest, Epoch, Generation, JobName};
 use super::outbox::OutboxEntry;
 
 /// The version of the checkpoint format that this program writes, and the newest
 /// that it reads.
-pub const FORMAT_VERSION: u32 = 4;
+pub const FORMAT_VERSION: u32 = 5;
 
 /// The oldest version that it still reads.
 pub const FORMAT_VERSION_MIN: u32 = 1;
@@ -201,8 +202,11 @@ pub struct AggregateProgress {
     /// Its files hold the key as columns too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keep_key_column: bool,
-    /// Windows that end at or before this are emitted and closed for good.
+    /// Windows that end at or before this are closed for good, and emitted but for those that are held.
     pub closed_through_ms: Option<i64>,
+    /// Closed windows that are not emitted yet; their states are among those of the open ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<HeldWindows>,
     /// The wall clock at the trigger that closed them, where that was because no partition
     /// had anything more to give, and not by an event time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -225,6 +229,13 @@ pub struct AggregateProgress {
     /// Format 1 alone has the windows' offsets here; since then they lie with the states.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<WindowOffsets>,
+}
+
+impl AggregateProgress {
+    /// Windows that end at or before this are emitted.
+    pub fn released_through_ms(&self) -> Option<i64> {
+        self.held.as_ref().map_or(self.closed_through_ms, |held| held.released_through_ms)
+    }
 }
 
 /// What it takes to open an aggregate's plugin again, for those who read a checkpoint without the

@@ -13,6 +13,7 @@
 //! and sealed likewise, and then sent as an *outbox*, once every file is published.
 
 mod chain;
+mod hold;
 mod manifest;
 mod names;
 mod outbox;
@@ -22,6 +23,7 @@ mod start;
 mod steps;
 
 pub use chain::{ChainLink, ChainProblem, SnapshotId, chain_problems, is_whole};
+pub use hold::{HeldSpan, HeldWindows, HoldCut, HoldLimits, SPANS_MAX};
 pub use manifest::{
     AggregateProgress, CopyManifest, FORMAT_VERSION, FORMAT_VERSION_MIN, Gap, GivenUp, InputColumn, Kind,
     Manifest, MovedOutput, OffsetMark, OpenedWith, OutputId, OutputRoot, PartitionClock, PartitionProgress,

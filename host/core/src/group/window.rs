@@ -49,6 +49,10 @@ pub struct WindowGroups {
 }
 
 impl Window {
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// The group of `key`; a new one gets the slot that `slot` makes.
     #[inline]
     pub(super) fn entry(

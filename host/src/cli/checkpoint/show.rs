@@ -125,6 +125,9 @@ fn aggregate(of: &AggregateProgress, checkpoint: &Checkpoint) -> Value {
         checkpoint.states.iter().find(|(name, _)| *name == of.name).map_or(&none, |(_, stored)| stored);
     let starts_ms: BTreeSet<i64> =
         stored.offsets.iter().map(|offset| offset.start_us.div_euclid(1000)).collect();
+    let is_held =
+        |start_ms: &i64| of.closed_through_ms.is_some_and(|closed| start_ms + of.window_ms <= closed);
+    let (held_ms, starts_ms): (BTreeSet<i64>, BTreeSet<i64>) = starts_ms.into_iter().partition(is_held);
     json!({
         "name": of.name,
         "key": of.key,
@@ -136,6 +139,8 @@ fn aggregate(of: &AggregateProgress, checkpoint: &Checkpoint) -> Value {
         "withheld_until_ms": of.withheld_until_ms,
         "state_version": of.state_version,
         "open_windows": starts_ms.len(),
+        "held_windows": held_ms.len(),
+        "held": of.held,
         "open_groups": stored.len(),
         "state_bytes": stored.bytes(),
         "first_open_window_ms": starts_ms.first(),
@@ -232,6 +237,10 @@ fn aggregate_lines(text: &mut String, of: &Value) {
     line(text, "state version", &plain(&of["state_version"]));
     line(text, "open windows", &windows);
     line(text, "first of them", &time(&of["first_open_window_ms"]));
+    if of["held_windows"] != 0 {
+        line(text, "held windows", &plain(&of["held_windows"]));
+        line(text, "published to", &time(&of["held"]["released_through_ms"]));
+    }
     if let Some(to) = of["moved_output"]["to"].as_str() {
         line(
             text,

@@ -22,7 +22,8 @@ use super::order::Order;
 use crate::config::{ClockSpec, JobSpec};
 use crate::job::JobHandle;
 use crate::job::commit::{
-    AggregateCommit, Beginning as CommitsBeginning, Commits, EpochCommit, Joined, Staged, clock_bounds,
+    AggregateCommit, Beginning as CommitsBeginning, Commits, EpochCommit, Holding, Joined, Staged,
+    clock_bounds,
 };
 use crate::job::drift::Drift;
 use crate::job::feed::RecordFeed;
@@ -212,6 +213,8 @@ impl<S: CommitStore<Chain: Send + 'static>> Building<S> {
         let clock_ms = self.reach.clock_ms();
         for (clock, of) in self.clocks.iter_mut().zip(&self.commits.aggregates) {
             clock.closed_through_ms = close_through(clock.closed_through_ms, clock_ms, of.spec.watermark_ms);
+            // One commit publishes all of it.
+            clock.released_through_ms = clock.closed_through_ms;
         }
         self.stages.epoch.aggregates.clone_from(&self.clocks);
     }
@@ -237,7 +240,13 @@ fn commits<L: FileLayer>(
         let mut open = OpenWindows::open(plan)?;
         open.isolate(spec.poison);
         let plugins = stored::aggregate_history(plan, None, from);
-        Ok(AggregateCommit { spec: plan.spec.clone(), open, plugins, moved: None })
+        Ok(AggregateCommit {
+            spec: plan.spec.clone(),
+            open,
+            plugins,
+            moved: None,
+            holding: Holding::default(),
+        })
     };
     Ok(Commits::new(CommitsBeginning {
         topic: spec.source.topic.clone(),

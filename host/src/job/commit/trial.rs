@@ -61,7 +61,7 @@ impl Anew {
     ) -> anyhow::Result<OpenWindows> {
         let open = self.open.get_mut(index).and_then(Option::take);
         let mut open = open.context("the windows of an aggregate were not made anew")?;
-        open.forget_closed(epoch.aggregates[index].closed_through_ms)?;
+        open.forget_closed(epoch.aggregates[index].released_through_ms)?;
         if self.has_same_rows {
             check_groups(before, &open)?;
         }
@@ -245,5 +245,11 @@ fn succeed(
     from: &[OffsetMark],
 ) -> AggregateCommit {
     let plugins = stored::history(before.plugins.clone(), &plan.plugin, &plan.config, from);
-    AggregateCommit { spec: before.spec.clone(), open, plugins, moved: before.moved.clone() }
+    AggregateCommit {
+        spec: before.spec.clone(),
+        open,
+        plugins,
+        moved: before.moved.clone(),
+        holding: before.holding.clone(),
+    }
 }

@@ -18,7 +18,7 @@ use super::{Planned, Taken};
 use crate::config::{AggregateSpec, JobSpec};
 use crate::job::JobHandle;
 use crate::job::commit::{
-    AggregateCommit, Beginning as CommitsBeginning, Commits, EpochCommit, clock_bounds,
+    AggregateCommit, Beginning as CommitsBeginning, Commits, EpochCommit, Holding, clock_bounds,
 };
 use crate::job::now_ms;
 use crate::job::open_windows::OpenWindows;
@@ -100,7 +100,7 @@ impl<L: FileLayer + Send + 'static> Taken<'_, L> {
         stop: &JobHandle,
     ) -> anyhow::Result<Adopted> {
         let spec = self.spec;
-        let clock = AggregateClock { closed_through_ms: from.closed_through_ms, ..AggregateClock::default() };
+        let clock = AggregateClock::published(from.closed_through_ms);
         let clocks = vec![clock; spec.aggregates.len()];
         let number = self.committer.epoch().0;
         let epoch = EpochContext { epoch: number, epoch_began_ms: now_ms(), aggregates: clocks.clone() };
@@ -155,6 +155,7 @@ impl<L: FileLayer + Send + 'static> Taken<'_, L> {
             plugins: stored::aggregate_history(plan, None, from),
             open,
             moved: None,
+            holding: Holding::default(),
         };
         Commits::new(CommitsBeginning {
             topic: self.spec.source.topic.clone(),
@@ -234,9 +235,8 @@ impl Standpoint {
     /// Up to where each aggregate is closed with the first commit.
     fn closed_now(&self, spec: &JobSpec) -> Vec<AggregateClock> {
         let clock_ms = self.clock_ms(spec);
-        let closed = |of: &AggregateSpec| AggregateClock {
-            closed_through_ms: close_through(self.closed_through_ms, clock_ms, of.watermark_ms),
-            ..AggregateClock::default()
+        let closed = |of: &AggregateSpec| {
+            AggregateClock::published(close_through(self.closed_through_ms, clock_ms, of.watermark_ms))
         };
         spec.aggregates.iter().map(closed).collect()
     }

@@ -248,7 +248,18 @@ fn offsets<'a>(
     let anew = plan.aggregates.iter().zip(windows).filter(|(_, windows)| **windows == Windows::Rebuild);
     let states =
         anew.filter_map(move |(plan, _)| checkpoint.states.iter().find(|(name, _)| *name == plan.spec.name));
-    states.flat_map(|(_, stored)| stored.offsets.iter().copied())
+    states.flat_map(move |(name, stored)| {
+        let of = checkpoint.manifest.progress.aggregates.iter().find(|of| of.name == *name);
+        let (window_us, closed_us) = of.map_or((0, i64::MIN), |of| {
+            (
+                of.window_ms.saturating_mul(1000),
+                of.closed_through_ms.map_or(i64::MIN, |ms| ms.saturating_mul(1000)),
+            )
+        });
+        // Those that are held are finished by the plugin before.
+        let is_open = move |of: &WindowOffset| of.start_us.saturating_add(window_us) > closed_us;
+        stored.offsets.iter().copied().filter(is_open)
+    })
 }
 
 fn refold(

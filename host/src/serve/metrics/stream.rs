@@ -98,10 +98,12 @@ fn aggregates(text: &mut Text, word: &Word) {
     for (of, at_s) in standings.iter().filter_map(|of| Some((of, watermark_s(of)?))) {
         text.sample(&[("aggregate", &of.name)], now_s - at_s);
     }
-    let gauges: [Gauge<Standing, u64>; 3] = [
+    let gauges: [Gauge<Standing, u64>; 5] = [
         ("open_windows", "Windows that are open after the last commit.", |of| of.open_windows),
         ("open_groups", "Groups in them: one a window and key.", |of| of.open_groups),
-        ("open_groups_bytes", "Memory of their states.", |of| of.state_bytes),
+        ("held_windows", "Windows that are closed and not published yet.", |of| of.held_windows),
+        ("held_groups", "Groups in them.", |of| of.held_groups),
+        ("open_groups_bytes", "Memory of the states of all of them.", |of| of.state_bytes),
     ];
     for (name, help, value) in gauges {
         text.family(name, Kind::Gauge, help);

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use arrow_array::types::UInt32Type;
 use arrow_array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray};
 use speed_layer_core::commit::{
-    AggregateProgress, Digest, Epoch, FORMAT_VERSION, Gap, Generation, JobName, Kind, Manifest, MovedOutput,
-    OffsetMark, OutboxEntry, OutputId, OutputRoot, PluginUse, Progress, PublishEntry, SnapshotManifest,
-    StageUse,
+    AggregateProgress, Digest, Epoch, FORMAT_VERSION, Gap, Generation, HeldSpan, HeldWindows, JobName, Kind,
+    Manifest, MovedOutput, OffsetMark, OutboxEntry, OutputId, OutputRoot, PluginUse, Progress, PublishEntry,
+    SnapshotManifest, StageUse,
 };
 use speed_layer_core::group::{StoredGroups, WindowOffset};
 use speed_layer_store::checkpoint::{Snapshot, decode, decode_snapshot, encode, encode_snapshot};
@@ -37,6 +37,7 @@ fn aggregate() -> AggregateProgress {
         plugins: vec![plugin("ohlcv")],
         moved: None,
         opened_with: None,
+        held: None,
         given_up: Vec::new(),
         windows: vec![],
     }
@@ -253,6 +254,15 @@ fn golden(name: &str) -> Vec<u8> {
     std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)).unwrap()
 }
 
+/// A checkpoint with windows that are closed and not published.
+fn holding() -> Manifest {
+    let mut manifest = sending();
+    let cut = vec![OffsetMark { topic: "ticks".into(), partition: 0, offset: 5 }];
+    let spans = vec![HeldSpan { through_ms: 86_400_000, closed_at_ms: 7, cut }];
+    manifest.progress.aggregates[0].held = Some(HeldWindows { released_through_ms: None, spans });
+    manifest
+}
+
 /// Format 1 had the windows' offsets in the manifest.
 #[test]
 fn the_golden_checkpoint_of_format_1_reads() {
@@ -275,19 +285,27 @@ fn the_golden_files_of_format_3_read() {
     assert_eq!((snapshot.manifest.format, snapshot.states), (3, states()));
 }
 
-/// `BLESS=1` writes them anew, which a released format must never need.
 #[test]
 fn the_golden_files_of_format_4_read() {
+    same(&decode(&golden("ckpt-v4-full.bin")).unwrap(), &Manifest { format: 4, ..sending() });
+    same(&decode(&golden("ckpt-v4-delta.bin")).unwrap(), &Manifest { format: 4, ..delta() });
+    let snapshot = decode_snapshot(&golden("snapshot-v4.bin")).unwrap();
+    assert_eq!((snapshot.manifest.format, snapshot.states), (4, states()));
+}
+
+/// `BLESS=1` writes them anew, which a released format must never need.
+#[test]
+fn the_golden_files_of_format_5_read() {
     let written = [
-        ("ckpt-v4-full.bin", encode(&sending(), &states()).unwrap()),
-        ("ckpt-v4-delta.bin", encode(&delta(), &states()).unwrap()),
-        ("snapshot-v4.bin", snapshot()),
+        ("ckpt-v5-full.bin", encode(&holding(), &states()).unwrap()),
+        ("ckpt-v5-delta.bin", encode(&delta(), &states()).unwrap()),
+        ("snapshot-v5.bin", snapshot()),
     ];
     if std::env::var_os("BLESS").is_some() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
         written.iter().for_each(|(name, bytes)| std::fs::write(folder.join(name), bytes).unwrap());
     }
-    same(&decode(&golden("ckpt-v4-full.bin")).unwrap(), &sending());
-    same(&decode(&golden("ckpt-v4-delta.bin")).unwrap(), &delta());
-    assert_eq!(decode_snapshot(&golden("snapshot-v4.bin")).unwrap(), decode_snapshot(&snapshot()).unwrap());
+    same(&decode(&golden("ckpt-v5-full.bin")).unwrap(), &holding());
+    same(&decode(&golden("ckpt-v5-delta.bin")).unwrap(), &delta());
+    assert_eq!(decode_snapshot(&golden("snapshot-v5.bin")).unwrap(), decode_snapshot(&snapshot()).unwrap());
 }

@@ -243,6 +243,7 @@ fn aggregate() -> AggregateProgress {
         plugins: Vec::new(),
         moved: None,
         opened_with: None,
+        held: None,
         given_up: Vec::new(),
         windows: Vec::new(),
     }

@@ -23,6 +23,7 @@ mod exchange_polled;
 mod exchange_streamed;
 mod exchange_tls;
 mod full_disk;
+mod held_windows;
 mod hostile_keys;
 mod idleness;
 mod imported;

@@ -143,7 +143,7 @@ impl Beside {
         }
         for (index, (windows, closed)) in self.windows.iter_mut().zip(&cut.closed).enumerate() {
             let context = cut.epoch.for_aggregate(index);
-            let new = windows.new.close(&context, cut.clocks[index].closed_through_ms)?;
+            let new = windows.new.close(&context, cut.clocks[index].released_through_ms)?;
             let rows = (windows.old.keyed(&closed.parts)?, windows.new.keyed(&new.parts)?);
             self.report.windows[index].closed.add(compare(&rows.0, &rows.1, &FINISHED_KEY)?);
             self.report.windows[index].note(&closed.notes, &new.notes)?;
