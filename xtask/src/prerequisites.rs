@@ -32,6 +32,9 @@ pub const FOR_KAFKA: [Tool; 2] = [
     Tool { name: "mvn", probe: &["mvn", "--version"], package: "maven" },
 ];
 
+/// The documents' command lines, which tests type, show JSON through it.
+pub const FOR_DOCUMENTS: [Tool; 1] = [Tool { name: "jq", probe: &["jq", "--version"], package: "jq" }];
+
 /// What the program asks of the file system is traced.
 pub const FOR_TRACING: [Tool; 1] = [Tool { name: "strace", probe: &["strace", "-V"], package: "strace" }];
 

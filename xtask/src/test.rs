@@ -71,6 +71,7 @@ fn threads() -> usize {
 fn left_out() -> Result<Vec<&'static str>> {
     let needs = [
         (KAFKA_TESTS, prerequisites::ensure(&prerequisites::FOR_KAFKA)),
+        (KAFKA_TESTS, prerequisites::ensure(&prerequisites::FOR_DOCUMENTS)),
         (PYTHON_TESTS, python::ensure()),
         (BROWSER_TESTS, chromium::ensure()),
     ];
