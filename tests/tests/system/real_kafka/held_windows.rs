@@ -135,6 +135,7 @@ fn rows_of_held_windows_are_made_again_without_the_late_ones_that_lie_among_them
     assert!(late > Some(100), "{late:?} late rows prove little");
     hold_nothing(&job, LONG);
     job.summary();
+    assert_eq!(published(&job), 4);
     for file in files(&job.path("output/daily")).expect("they can be listed") {
         let words = [file.clone(), job.path("pipeline.toml")].map(|path| path.display().to_string());
         let done = host::run(&["file", "recompute", &words[0], &words[1], "--format", "json"], LIMIT);
