@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::{Value, json};
 use speed_layer_tests::asked::table;
 use speed_layer_tests::exchange::{Answer, Exchange};
-use speed_layer_tests::http::await_reply;
+use speed_layer_tests::http::{await_reply, get};
 use speed_layer_tests::job::Job;
 use speed_layer_tests::kafka;
 use speed_layer_tests::reference::{closed, ohlcv, watermark_ms};
@@ -144,6 +144,11 @@ fn an_exchange_becomes_tables_that_sql_files_and_the_reference_agree_on() {
     );
     check(&job, "crypto_daily_stats", "output/daily", &daily, &daily_done);
     check(&job, "crypto_hourly_stats", "output/hourly", &hourly, &hourly_done);
+    assert_eq!(get(&address, "/").expect("a page").status, 200);
+    let told = get(&address, "/api/aggregates/crypto_daily_stats/windows").expect("an answer").json();
+    let told = told["windows"].as_array().expect("windows").iter();
+    let ticks = told.filter_map(|window| window["tick_count"].as_u64()).sum::<u64>();
+    assert_eq!(ticks, TICKS as u64, "on the dashboard");
     assert_eq!(metrics::metrics(&address).sum("speed_layer_records_read_total", &[]), TICKS as f64);
 
     running.signal("TERM").expect("it runs");
