@@ -22,7 +22,7 @@ pub enum Name {
     Host,
     /// librdkafka alone, which counts records and does nothing with them
     Floor,
-    /// Spark Structured Streaming, local[2]
+    /// Spark Structured Streaming on two threads
     Spark,
 }
 
