@@ -59,7 +59,8 @@ fn a_file_to_begin_with_is_one_that_check_takes_and_is_not_written_over() {
 #[test]
 fn as_json_the_plan_says_what_each_stage_gives_and_what_of_it_is_read() {
     let folder = new_folder().expect("a folder");
-    let checked = host(&["check", &begun(folder.path()), "--trigger", "available-now", "--format", "json"]);
+    let flags = ["--trigger", "available-now", "--hold", "6h", "--format", "json"];
+    let checked = host(&[&["check", &begun(folder.path())], flags.as_slice()].concat());
     let plan: Value = serde_json::from_str(&checked.stdout).expect("JSON");
     for (pointer, expected) in [
         ("/trigger", json!("available-now")),
@@ -70,6 +71,7 @@ fn as_json_the_plan_says_what_each_stage_gives_and_what_of_it_is_read() {
         ("/aggregates/0/stage", json!("aggregate:daily")),
         ("/aggregates/0/key", json!(["symbol"])),
         ("/aggregates/0/state/version", json!(1)),
+        ("/aggregates/0/sink/hold", json!("6h")),
         ("/late", json!({ "type": "parquet" })),
     ] {
         assert_eq!(plan.pointer(pointer), Some(&expected), "{pointer} of {plan:#}");

@@ -75,7 +75,12 @@ fn aggregate(of: &AggregatePlan) -> Value {
         "version": of.description.state.version,
         "columns": describe::schema(&of.description.state.schema),
     });
-    shown["sink"] = json!({ "type": "parquet", "path": spec.output });
+    shown["sink"] = json!({
+        "type": "parquet",
+        "path": spec.output,
+        "hold": spec.hold.map(|of| length(of.age_ms)),
+        "hold_rows": spec.hold.and_then(|of| of.rows),
+    });
     shown["topics"] =
         spec.topics.iter().map(|sink| json!({ "topic": sink.topic, "mode": sink.mode.name() })).collect();
     shown["console"] = spec.console.as_ref().map_or(Value::Null, |sink| json!({ "mode": sink.mode.name() }));
@@ -97,6 +102,14 @@ fn trigger(trigger: Trigger) -> String {
 
 fn length(ms: u64) -> String {
     Duration::from_ms(ms).map_or_else(|_| format!("{ms}ms"), |length| length.to_string())
+}
+
+/// How long windows are held before they go into a sink.
+fn held(sink: &Value) -> String {
+    let Some(age) = sink["hold"].as_str() else { return String::new() };
+    let rows =
+        sink["hold_rows"].as_u64().map_or_else(String::new, |rows| format!(" or until there are {rows}"));
+    format!(", held for {age}{rows}")
 }
 
 /// The report as lines of text.
@@ -129,7 +142,7 @@ pub fn table(report: &Value) -> String {
             &Value::Null,
         );
         write_columns(&mut lines, "gives", &aggregate["output"], &Value::Null);
-        let _ = writeln!(lines, "  into {}", text(&aggregate["sink"]["path"]));
+        let _ = writeln!(lines, "  into {}{}", text(&aggregate["sink"]["path"]), held(&aggregate["sink"]));
         for sink in aggregate["topics"].as_array().into_iter().flatten() {
             let _ = writeln!(lines, "  and the topic {}, mode {}", text(&sink["topic"]), text(&sink["mode"]));
         }
