@@ -27,14 +27,10 @@ const BATCHES: u64 = 20;
 /// # Errors
 /// Whoever asked has gone.
 pub fn serve(stream: &mut TcpStream, mut request: Request, site: &Site) -> std::io::Result<()> {
-    let seat = Arc::clone(&site.swaps);
-    let heard = if Arc::strong_count(&seat) > SWAPS_MAX + 1 {
-        Err(Answer::error(503, &format!("{SWAPS_MAX} swaps are heard already; try again later")))
-    } else {
-        hear(stream, &mut request, site)
-    };
+    let allowed = site.door.change(&request).and_then(|()| seat(site));
+    let heard = allowed.and_then(|seat| Ok((hear(stream, &mut request, site)?, seat)));
     let mut lines = Lines::new(stream);
-    let (asked, component, swapper) = match heard {
+    let ((asked, component, swapper), _seat) = match heard {
         Ok(heard) => heard,
         Err(refusal) => return lines.answer(&refusal),
     };
@@ -52,13 +48,21 @@ pub fn serve(stream: &mut TcpStream, mut request: Request, site: &Site) -> std::
     }
 }
 
-/// Takes the request in, in the order in which the least is done for who may not ask.
+/// A place among those that are heard; who may not ask has none.
+fn seat(site: &Site) -> Result<Arc<()>, Answer> {
+    let seat = Arc::clone(&site.swaps);
+    if Arc::strong_count(&seat) > SWAPS_MAX + 1 {
+        return Err(Answer::error(503, &format!("{SWAPS_MAX} swaps are heard already; try again later")));
+    }
+    Ok(seat)
+}
+
+/// Takes the request of somebody who may ask in.
 fn hear(
     stream: &mut TcpStream,
     request: &mut Request,
     site: &Site,
 ) -> Result<(SwapRequest, Vec<u8>, Arc<Swapper>), Answer> {
-    site.door.change(request)?;
     let Some(swapper) = site.board.handle.swapper() else {
         return Err(Answer::error(503, "the job is starting: it has no plugins yet that could be replaced"));
     };
