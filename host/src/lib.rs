@@ -29,6 +29,7 @@ mod serve;
 mod sinks;
 mod spark;
 mod stages;
+mod times;
 mod trust;
 
 #[doc(hidden)]

@@ -3,7 +3,6 @@
 mod inspect;
 mod joined;
 mod recompute;
-mod shown;
 
 use clap::Subcommand;
 

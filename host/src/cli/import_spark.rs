@@ -4,15 +4,16 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use clap::Args;
 use serde_json::{Map, Value, json};
 use tracing::info;
 
-use super::signals::on_signals;
+use super::signals::stop_on_signals;
 use crate::config::{self, JobSpec, RunFlags};
 use crate::job::{self, JobHandle, Standpoint};
 use crate::spark::SparkCheckpoint;
+use crate::times;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -43,14 +44,10 @@ pub fn run(args: ImportArgs) -> anyhow::Result<()> {
     spark.check_ended(args.spark_output.as_deref())?;
     let spec = JobSpec { compile_apart: true, ..config::load(args.flags)? };
     let stop = JobHandle::default();
-    let asked = stop.clone();
-    on_signals(move |_| {
-        let is_first = !asked.is_asked();
-        asked.stop();
-        is_first
-    })?;
+    stop_on_signals(stop.clone(), "the job is not taken over")?;
     let SparkCheckpoint { batch, topic, read, closed_through_ms, watermark_ms, .. } = spark;
-    info!(batch, topic, watermark = %time(watermark_ms), "taking over the Spark job");
+    let [closed_through, watermark] = [closed_through_ms, watermark_ms].map(|ms| ms.and_then(times::rfc3339));
+    info!(batch, topic, watermark = watermark.as_deref(), "taking over the Spark job");
     let rebuild_from_ms = args.rebuild_from.map(|time| time.timestamp_millis());
     let standpoint = Standpoint { topic, read, closed_through_ms, watermark_ms, rebuild_from_ms };
     let adopted = job::adopt(&spec, &standpoint, &stop)?;
@@ -62,8 +59,8 @@ pub fn run(args: ImportArgs) -> anyhow::Result<()> {
         "job": spec.name,
         "epoch": adopted.epoch,
         "spark_batch": batch,
-        "closed_through": time(closed_through_ms),
-        "watermark": time(watermark_ms),
+        "closed_through": closed_through,
+        "watermark": watermark,
         "records_read_again": adopted.records,
         "open_groups": groups,
         "windows_out": adopted.windows,
@@ -71,9 +68,4 @@ pub fn run(args: ImportArgs) -> anyhow::Result<()> {
         "next_offsets": next,
     });
     writeln!(std::io::stdout(), "{line}").context("the summary cannot be written to stdout")
-}
-
-fn time(ms: Option<i64>) -> Value {
-    let at = ms.and_then(DateTime::<Utc>::from_timestamp_millis);
-    at.map_or(Value::Null, |at| at.to_rfc3339_opts(SecondsFormat::Millis, true).into())
 }

@@ -20,6 +20,7 @@ mod produce;
 mod query;
 mod run;
 mod shadow;
+mod shown;
 mod signals;
 mod swap;
 

@@ -4,9 +4,8 @@ use std::io::Write;
 
 use anyhow::Context;
 use clap::Args;
-use tracing::info;
 
-use crate::cli::signals::on_signals;
+use crate::cli::signals::stop_on_signals;
 use crate::config::{self, AggregateChanges, JobSpec, RunFlags};
 use crate::job::{self, JobHandle};
 use crate::progress::{self, Shown};
@@ -59,7 +58,7 @@ pub fn run(args: RunArgs, logs_for_people: bool) -> anyhow::Result<()> {
     let spec = config::load(args.flags)?.with_changes(changes)?;
     let spec = JobSpec { watch: args.watch, compile_apart: true, ..spec };
     let stop = JobHandle::default();
-    stop_on_signals(stop.clone())?;
+    stop_on_signals(stop.clone(), "committing what is whole")?;
     if args.take_over {
         job::take_over(&spec)?;
     }
@@ -79,16 +78,4 @@ pub fn run(args: RunArgs, logs_for_people: bool) -> anyhow::Result<()> {
     drop((shown, console));
     let summary = outcome?;
     writeln!(std::io::stdout(), "{}", summary.to_json()).context("the summary cannot be written to stdout")
-}
-
-/// The first signal asks the job to end, the second ends the process.
-fn stop_on_signals(stop: JobHandle) -> anyhow::Result<()> {
-    on_signals(move |signal| {
-        if stop.is_asked() {
-            return false;
-        }
-        info!(signal, "asked to stop; committing what is whole");
-        stop.stop();
-        true
-    })
 }

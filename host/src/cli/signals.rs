@@ -6,6 +6,9 @@ use std::thread;
 use anyhow::Context;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use tracing::info;
+
+use crate::job::JobHandle;
 
 /// `asked` is called with each signal; when it says no, the process was to end before, and
 /// ends now.
@@ -25,4 +28,19 @@ pub fn on_signals(mut asked: impl FnMut(i32) -> bool + Send + 'static) -> anyhow
         })
         .context("a thread for signals cannot be started")?;
     Ok(())
+}
+
+/// The first signal asks the job to end, the second ends the process. `then` is what follows the first, for the log.
+///
+/// # Errors
+/// As [`on_signals`].
+pub fn stop_on_signals(stop: JobHandle, then: &'static str) -> anyhow::Result<()> {
+    on_signals(move |signal| {
+        if stop.is_asked() {
+            return false;
+        }
+        info!(signal, "asked to stop; {then}");
+        stop.stop();
+        true
+    })
 }

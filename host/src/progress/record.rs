@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
 use crate::job::{PartitionStep, Progress, Standing};
+use crate::times::json as time;
 
 pub fn record(job: &str, topic: &str, progress: &Progress) -> Value {
     let took = &progress.took;
@@ -92,11 +92,6 @@ fn source(topic: &str, progress: &Progress, rate: f64) -> Value {
 
 fn ms(duration: Duration) -> u64 {
     duration.as_millis() as u64
-}
-
-fn time(ms: i64) -> Value {
-    let at = DateTime::<Utc>::from_timestamp_millis(ms);
-    at.map_or(Value::Null, |at| at.to_rfc3339_opts(SecondsFormat::Millis, true).into())
 }
 
 #[cfg(test)]

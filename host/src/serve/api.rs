@@ -1,6 +1,5 @@
 //! What is told as JSON. Keys are snake_case with their unit at the end; times are RFC 3339.
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 use speed_layer_core::account::Account;
 
@@ -9,6 +8,7 @@ use super::board::{Board, Commit};
 use super::metrics::PHASES;
 use crate::job::{Phase, Progress, Standing, now_ms, swap};
 use crate::stages::SideCounts;
+use crate::times::json as time;
 
 /// The process lives, or there would be no answer.
 pub fn health(board: &Board) -> Answer {
@@ -171,9 +171,4 @@ fn commit(of: &Commit) -> Value {
         "since_last_ms": progress.took.since_last.as_secs_f64() * 1000.0,
         "took_ms": took.collect::<Map<_, _>>(),
     })
-}
-
-fn time(ms: i64) -> Value {
-    let at = DateTime::<Utc>::from_timestamp_millis(ms);
-    at.map_or(Value::Null, |at| at.to_rfc3339_opts(SecondsFormat::Millis, true).into())
 }

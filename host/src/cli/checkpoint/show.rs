@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use anyhow::bail;
-use chrono::{DateTime, SecondsFormat};
 use clap::Args;
 use serde_json::{Value, json};
 use speed_layer_core::commit::{AggregateProgress, Epoch, PartitionProgress, PluginUse};
@@ -14,6 +13,7 @@ use speed_layer_store::inspect::{ReadCheckpoint, read_newest, read_one};
 use speed_layer_store::{Checkpoint, CommitStore, DiskStore};
 
 use super::{Format, JobArgs, plain};
+use crate::cli::shown::{items, line, time};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -264,18 +264,4 @@ fn publish_lines(text: &mut String, report: &Value) {
         let [bytes, rows, topic] = ["bytes", "rows", "topic"].map(|name| plain(&entry[name]));
         let _ = writeln!(text, "{bytes:>12} bytes {rows:>9} rows  to the topic {topic}");
     }
-}
-
-fn items(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
-}
-
-fn line(text: &mut String, name: &str, value: &str) {
-    let _ = writeln!(text, "{name:17} {value}");
-}
-
-/// Milliseconds since 1970 as a date; those beyond any calendar as they are.
-fn time(ms: &Value) -> String {
-    let date = ms.as_i64().and_then(DateTime::from_timestamp_millis);
-    date.map_or_else(|| plain(ms), |date| date.to_rfc3339_opts(SecondsFormat::Millis, true))
 }

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use speed_layer_store::{JoinedFile, PublishedFile};
 
 use super::joined;
-use super::shown::{items, line, time};
 use crate::cli::checkpoint::{Format, plain};
+use crate::cli::shown::{items, line, time};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:

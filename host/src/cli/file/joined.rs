@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 use speed_layer_store::JoinedFile;
 
-use super::shown::{items, line, time};
 use crate::cli::checkpoint::plain;
+use crate::cli::shown::{items, line, time};
 
 pub fn report(file: &JoinedFile) -> Value {
     json!({

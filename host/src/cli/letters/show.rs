@@ -4,7 +4,6 @@
 use std::fmt::Write;
 
 use arrow_cast::base64::{BASE64_STANDARD, Engine};
-use chrono::{DateTime, SecondsFormat};
 use clap::Args;
 use serde_json::{Value, json};
 use speed_layer_store::kept_letters::KeptLetter;
@@ -13,6 +12,7 @@ use super::LettersArgs;
 use crate::cli::checkpoint::Format;
 use crate::config::RunFlags;
 use crate::letters::{Order, Selection, bytes_shown, place_of, text_shown};
+use crate::times;
 
 /// Shown of a key and of a value at most.
 const BYTES_SHOWN_MAX: usize = 400;
@@ -109,6 +109,5 @@ fn letter_lines(text: &mut String, letter: &KeptLetter) {
 
 /// Milliseconds since 1970 as a date; those beyond any calendar as they are.
 fn time(ms: i64) -> String {
-    let date = DateTime::from_timestamp_millis(ms);
-    date.map_or_else(|| ms.to_string(), |date| date.to_rfc3339_opts(SecondsFormat::Millis, true))
+    times::rfc3339(ms).unwrap_or_else(|| ms.to_string())
 }

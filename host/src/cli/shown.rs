@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use chrono::{DateTime, SecondsFormat};
 use serde_json::Value;
 
 use crate::cli::checkpoint::plain;
+use crate::times;
 
 pub fn items(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
@@ -17,6 +17,5 @@ pub fn line(text: &mut String, name: &str, value: &str) {
 
 /// Milliseconds since 1970 as a date; those beyond any calendar as they are.
 pub fn time(ms: &Value) -> String {
-    let date = ms.as_i64().and_then(DateTime::from_timestamp_millis);
-    date.map_or_else(|| plain(ms), |date| date.to_rfc3339_opts(SecondsFormat::Millis, true))
+    ms.as_i64().and_then(times::rfc3339).unwrap_or_else(|| plain(ms))
 }
