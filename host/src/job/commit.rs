@@ -1,6 +1,7 @@
 //! One epoch's commit: partial states merged, closed windows finished, side rows and
 //! windows staged, and the whole sealed and published by the store's committer.
 
+mod anew;
 mod group_letters;
 mod hold;
 mod join;
@@ -222,20 +223,21 @@ impl<S: CommitStore<Chain: Send + 'static>> EpochCommit for Commits<S> {
         self.snapshots.settle(&mut self.committer, false)?;
         let (began, side_counts) = (Instant::now(), SideCounts::of(&folded.sides));
         let (changed, event_times) = (std::mem::take(&mut folded.changed), folded.event_times);
+        let mut tables = self.tables(epoch, &folded.closed)?;
         let mut staged = Staged::default();
         let (account, windows) = self.stage(epoch, folded, clocks, partitions, &mut staged)?;
         self.stage_partials(epoch, partitions, &mut staged.files)?;
         self.stage_open_records(epoch, &changed, partitions, &mut staged.outbox)?;
-        self.gather_open(epoch, &changed, &mut staged)?;
+        self.add_open(epoch, &changed, &mut tables)?;
         let (staging, sealing) = (began.elapsed(), Instant::now());
         let (kind, states) = self.states(&changed).context("the open windows cannot be written down")?;
         let progress = self.progress(epoch, clocks, partitions);
-        let Staged { files, outbox, tables } = staged;
+        let Staged { files, outbox } = staged;
         let published_bytes = files.iter().map(|file| file.bytes).sum();
         let committed = self.committer.commit(PendingCommit { progress, kind, states, files, outbox })?;
         let seal = sealing.elapsed().saturating_sub(committed.publish);
         self.settle_held();
-        self.printer.show(&tables)?;
+        self.printer.show(tables.iter().map(|(_, table)| table))?;
         self.gaps_committed = self.gaps.len();
         self.writes_all = false;
         self.snapshots.begin_due(&mut self.committer)?;
@@ -335,7 +337,6 @@ impl<S: CommitStore> Commits<S> {
             account.groups_dead_lettered += self.note_groups(index, &closed, epoch, &mut notes);
             account.groups_dead_lettered += self.write_group_letters(index, epoch, &mut notes)?;
             self.stage_closed_records(index, &closed.records, epoch, partitions, &mut staged.outbox)?;
-            self.gather_closed(index, &closed.records, epoch, staged)?;
             self.stage_windows(index, closed, epoch, clock, partitions, &mut staged.files)?;
         }
         self.stage_sides(sides, notes, epoch, partitions, staged)?;

@@ -35,7 +35,7 @@ use super::lookout::Lookout;
 use super::memory::{HoldsGroups, Memory};
 use super::moved::{self, Moves};
 use super::open_windows::OpenWindows;
-use super::partitions::{Beginning, Partitions};
+use super::partitions::Partitions;
 use super::positions::{self, Beginnings};
 use super::replay::KafkaTopic;
 use super::swap::{self, OfKafka, Swapper};
@@ -282,7 +282,7 @@ impl<'a, L: FileLayer> Taken<'a, L> {
         events: Sender<Event>,
     ) -> anyhow::Result<(Commits<PosixStore<L>>, Swapper)> {
         let (spec, checkpoint) = (self.spec, self.checkpoint.as_ref());
-        let from = marks(&spec.source.topic, beginnings);
+        let from: Vec<_> = beginnings.partitions.iter().map(|of| of.mark(&spec.source.topic)).collect();
         let mut gaps = checkpoint.map(|of| of.manifest.progress.gaps.clone()).unwrap_or_default();
         let gaps_committed = gaps.len();
         gaps.extend(beginnings.gaps.iter().cloned());
@@ -454,13 +454,4 @@ fn user_cache() -> Option<PathBuf> {
     let base = from_environment.filter(|path| path.is_absolute());
     let base = base.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
     Some(base.join("speed-layer").join("plugins"))
-}
-
-fn marks(topic: &str, beginnings: &Beginnings) -> Vec<OffsetMark> {
-    let mark = |begin: &Beginning| OffsetMark {
-        topic: topic.to_owned(),
-        partition: begin.partition,
-        offset: begin.start_offset,
-    };
-    beginnings.partitions.iter().map(mark).collect()
 }

@@ -48,6 +48,13 @@ pub struct Beginning {
     pub clock: PartitionProgress,
 }
 
+impl Beginning {
+    /// Where it begins, in a topic.
+    pub fn mark(&self, topic: &str) -> commit::OffsetMark {
+        commit::OffsetMark { topic: topic.to_owned(), partition: self.partition, offset: self.start_offset }
+    }
+}
+
 impl Partitions {
     /// With what is to be read. `run_began_ms` makes it a bounded run, which ends where the
     /// partitions stand now.

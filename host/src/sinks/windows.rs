@@ -99,8 +99,8 @@ pub struct WindowPrinter {
 impl WindowPrinter {
     /// # Errors
     /// There is no thread to be had.
-    pub fn show(&mut self, tables: &[WindowTable]) -> anyhow::Result<()> {
-        for text in tables.iter().filter_map(WindowTable::text) {
+    pub fn show<'a>(&mut self, tables: impl IntoIterator<Item = &'a WindowTable>) -> anyhow::Result<()> {
+        for text in tables.into_iter().filter_map(WindowTable::text) {
             if self.sender()?.try_send(text).is_err() {
                 self.unread += 1;
                 if self.unread.is_power_of_two() {

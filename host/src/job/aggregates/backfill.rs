@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use speed_layer_core::backfill::Reach;
-use speed_layer_core::commit::OffsetMark;
 use speed_layer_core::records::Records;
 use speed_layer_core::watermark::{PartitionProgress, Standing, close_through};
 use speed_layer_kafka::{Position, TopicFacts};
@@ -21,10 +20,7 @@ use tracing::info;
 use super::order::Order;
 use crate::config::{ClockSpec, JobSpec};
 use crate::job::JobHandle;
-use crate::job::commit::{
-    AggregateCommit, Beginning as CommitsBeginning, Commits, EpochCommit, Holding, Joined, Staged,
-    clock_bounds,
-};
+use crate::job::commit::{Commits, EpochCommit, Joined, Staged, clock_bounds};
 use crate::job::drift::Drift;
 use crate::job::feed::RecordFeed;
 use crate::job::memory::{HoldsGroups, Memory};
@@ -32,7 +28,6 @@ use crate::job::now_ms;
 use crate::job::open_windows::OpenWindows;
 use crate::job::partitions::{Beginning, Partitions};
 use crate::job::replay::{Again, Judge, Refused, RereadTopic, Stretch, read_steered};
-use crate::job::stored;
 use crate::job::worker::CutReport;
 use crate::plan::{AggregatePlan, Plan};
 use crate::stages::{AggregateClock, EpochContext};
@@ -122,10 +117,12 @@ impl<L: FileLayer> Building<PosixStore<L>> {
         let mut stages = Again::open(&plan, epoch, judge)?;
         stages.chain.isolate(spec.poison);
         let from = beginnings(stretch, over);
+        let marks: Vec<_> = from.iter().map(|of| of.mark(&stretch.topic)).collect();
+        let open = plan.aggregates.iter().map(|plan| windows(spec, plan)).collect::<anyhow::Result<_>>()?;
         let idle_timeout_ms = spec.clock.idle_timeout_ms.unsigned_abs();
         Ok(Self {
             stages,
-            commits: commits(spec, &plan, &marks(stretch, &from), committer)?,
+            commits: Commits::anew(spec, &plan, open, &marks, committer),
             clocks,
             reach: Reach::new(parts(stretch, over)),
             partitions: Partitions::new(over.facts, &from, idle_timeout_ms, None).0,
@@ -230,34 +227,10 @@ fn plan_of(names: &[String], over: &Over<'_>) -> anyhow::Result<Plan> {
     })
 }
 
-fn commits<L: FileLayer>(
-    spec: &JobSpec,
-    plan: &Plan,
-    from: &[OffsetMark],
-    committer: Committer<PosixStore<L>>,
-) -> anyhow::Result<Commits<PosixStore<L>>> {
-    let aggregate = |plan: &AggregatePlan| {
-        let mut open = OpenWindows::open(plan)?;
-        open.isolate(spec.poison);
-        let plugins = stored::aggregate_history(plan, None, from);
-        Ok(AggregateCommit {
-            spec: plan.spec.clone(),
-            open,
-            plugins,
-            moved: None,
-            holding: Holding::default(),
-        })
-    };
-    Ok(Commits::new(CommitsBeginning {
-        topic: spec.source.topic.clone(),
-        aggregates: plan.aggregates.iter().map(aggregate).collect::<anyhow::Result<_>>()?,
-        stages: stored::stage_histories(plan, None, from),
-        gaps: Vec::new(),
-        gaps_committed: 0,
-        clock: spec.clock.clone(),
-        sides: spec.sides.clone(),
-        committer,
-    }))
+fn windows(spec: &JobSpec, plan: &AggregatePlan) -> anyhow::Result<OpenWindows> {
+    let mut open = OpenWindows::open(plan)?;
+    open.isolate(spec.poison);
+    Ok(open)
 }
 
 /// What is read of each partition of the job, and what that is to its clock at the cut.
@@ -282,15 +255,6 @@ fn beginnings(stretch: &Stretch, over: &Over<'_>) -> Vec<Beginning> {
         ..*of
     };
     over.beginnings.iter().map(begin).collect()
-}
-
-fn marks(stretch: &Stretch, from: &[Beginning]) -> Vec<OffsetMark> {
-    let mark = |of: &Beginning| OffsetMark {
-        topic: stretch.topic.clone(),
-        partition: of.partition,
-        offset: of.start_offset,
-    };
-    from.iter().map(mark).collect()
 }
 
 /// Partitions are read side by side in event time, so that few windows are open at once.

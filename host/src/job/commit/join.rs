@@ -56,7 +56,7 @@ impl<S: CommitStore> Commits<S> {
             let open = of.open.export().context("the open windows cannot be written down")?;
             states.push((of.spec.name.clone(), open));
         }
-        let Staged { files, outbox, .. } = staged;
+        let Staged { files, outbox } = staged;
         let committed =
             self.committer.commit(PendingCommit { progress, kind: Kind::Full, states, files, outbox })?;
         let (account, windows_out) = (self.account, self.windows_out);

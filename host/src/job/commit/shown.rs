@@ -1,41 +1,39 @@
-//! Windows that go to the console: gathered while their commit is staged, shown when it is made.
+//! Windows that go to the console: gathered before their commit is staged, shown when it is made.
 
 use arrow_array::RecordBatch;
 use speed_layer_core::group::GroupTable;
 use speed_layer_store::CommitStore;
 
-use super::Commits;
-use super::sides::Staged;
+use super::{Closed, Commits};
 use crate::sinks::WindowTable;
 use crate::stages::EpochContext;
 
 impl<S: CommitStore> Commits<S> {
-    /// The closed windows of an aggregate.
-    pub(super) fn gather_closed(
+    /// A table for each aggregate with a console, by its number, with the windows that are closed.
+    pub(super) fn tables(
         &self,
-        index: usize,
-        rows: &[RecordBatch],
         epoch: &EpochContext,
-        staged: &mut Staged,
-    ) -> anyhow::Result<()> {
-        let aggregate = &self.aggregates[index].spec;
-        let Some(console) = &aggregate.console else { return Ok(()) };
-        let mut table = WindowTable::new(&aggregate.name, epoch.epoch, console);
-        rows.iter().try_for_each(|rows| table.add(rows, true))?;
-        staged.tables.push(table);
-        Ok(())
+        closed: &[Closed],
+    ) -> anyhow::Result<Vec<(usize, WindowTable)>> {
+        let mut tables = Vec::new();
+        for (index, (aggregate, closed)) in self.aggregates.iter().zip(closed).enumerate() {
+            let Some(console) = &aggregate.spec.console else { continue };
+            let mut table = WindowTable::new(&aggregate.spec.name, epoch.epoch, console);
+            closed.records.iter().try_for_each(|rows| table.add(rows, true))?;
+            tables.push((index, table));
+        }
+        Ok(tables)
     }
 
-    /// The open windows that consoles show beside the closed ones.
-    pub(super) fn gather_open(
+    /// Adds the open windows that they show besides.
+    pub(super) fn add_open(
         &mut self,
         epoch: &EpochContext,
         changed: &[Vec<GroupTable>],
-        staged: &mut Staged,
+        tables: &mut [(usize, WindowTable)],
     ) -> anyhow::Result<()> {
-        let shown = (0..self.aggregates.len()).filter(|index| self.aggregates[*index].spec.console.is_some());
-        for (index, table) in shown.collect::<Vec<_>>().into_iter().zip(&mut staged.tables) {
-            let so_far = self.so_far(index, table.mode(), epoch, changed, table.rows_left())?;
+        for (index, table) in tables {
+            let so_far = self.so_far(*index, table.mode(), epoch, changed, table.rows_left())?;
             so_far.rows.iter().try_for_each(|rows| table.add(rows, false))?;
             table.leave_out(so_far.groups - so_far.rows.iter().map(RecordBatch::num_rows).sum::<usize>());
         }

@@ -11,7 +11,6 @@ use speed_layer_store::{CommitStore, Footer};
 use super::Commits;
 use crate::job::partitions::Partitions;
 use crate::job::side_files::push_side;
-use crate::sinks::WindowTable;
 use crate::stages::{EpochContext, Sides};
 
 /// What a commit publishes, as far as it is staged.
@@ -19,8 +18,6 @@ use crate::stages::{EpochContext, Sides};
 pub struct Staged {
     pub files: Vec<PublishEntry>,
     pub outbox: Vec<OutboxEntry>,
-    /// Shown once the commit is made.
-    pub tables: Vec<WindowTable>,
 }
 
 impl<S: CommitStore> Commits<S> {

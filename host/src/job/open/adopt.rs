@@ -10,23 +10,18 @@ use speed_layer_core::choice::Choice;
 use speed_layer_core::commit::OffsetMark;
 use speed_layer_core::watermark::{PartitionProgress as Clock, close_through};
 use speed_layer_kafka::{ANSWER_TIMEOUT, Broker, Connection, TopicFacts};
-use speed_layer_store::PosixStore;
 use speed_layer_store::layer::FileLayer;
 use tracing::info;
 
 use super::{Planned, Taken};
 use crate::config::{AggregateSpec, JobSpec};
 use crate::job::JobHandle;
-use crate::job::commit::{
-    AggregateCommit, Beginning as CommitsBeginning, Commits, EpochCommit, Holding, clock_bounds,
-};
+use crate::job::commit::{Commits, EpochCommit, clock_bounds};
 use crate::job::now_ms;
 use crate::job::open_windows::OpenWindows;
 use crate::job::partitions::{Beginning, Partitions};
 use crate::job::positions::Beginnings;
 use crate::job::replay::{Judge, KafkaTopic, Refold, Refused, Stretch, read};
-use crate::job::stored;
-use crate::plan::AggregatePlan;
 use crate::stages::{AggregateClock, EpochContext};
 
 /// How often it is told how far the topic is read again.
@@ -94,23 +89,24 @@ pub fn adopt(spec: &JobSpec, from: &Standpoint, stop: &JobHandle) -> anyhow::Res
 impl<L: FileLayer + Send + 'static> Taken<'_, L> {
     fn adopt(
         self,
-        from: &Standpoint,
+        standpoint: &Standpoint,
         facts: &TopicFacts,
         stretch: &Stretch,
         stop: &JobHandle,
     ) -> anyhow::Result<Adopted> {
         let spec = self.spec;
-        let clock = AggregateClock::published(from.closed_through_ms);
+        let clock = AggregateClock::published(standpoint.closed_through_ms);
         let clocks = vec![clock; spec.aggregates.len()];
         let number = self.committer.epoch().0;
         let epoch = EpochContext { epoch: number, epoch_began_ms: now_ms(), aggregates: clocks.clone() };
         let (open, records) = self.rebuilt(&epoch, stretch, stop)?;
-        let beginnings = from.beginnings(spec, facts);
+        let beginnings = standpoint.beginnings(spec, facts);
         let next_offsets = beginnings.iter().map(|of| (of.partition, of.start_offset)).collect();
         let idle_timeout_ms = spec.clock.idle_timeout_ms.unsigned_abs();
         let (partitions, _) = Partitions::new(facts, &beginnings, idle_timeout_ms, None);
-        let mut commits = self.adopting(open, &marks(stretch, &beginnings));
-        let now = from.closed_now(spec);
+        let from: Vec<_> = beginnings.iter().map(|of| mark(of, stretch)).collect();
+        let mut commits = Commits::anew(spec, &self.plan, open, &from, self.committer);
+        let now = standpoint.closed_now(spec);
         let folded = commits.fold(&epoch, Vec::new(), &now)?;
         let done = commits.seal(&epoch, folded, &now, &partitions)?;
         let groups = commits.aggregates.iter().map(|of| (of.spec.name.clone(), of.open.len())).collect();
@@ -147,36 +143,12 @@ impl<L: FileLayer + Send + 'static> Taken<'_, L> {
         })?;
         Ok((refold.finish()?, records))
     }
-
-    /// `from`: where the rows of these windows begin.
-    fn adopting(self, open: Vec<OpenWindows>, from: &[OffsetMark]) -> Commits<PosixStore<L>> {
-        let aggregate = |(plan, open): (&AggregatePlan, OpenWindows)| AggregateCommit {
-            spec: plan.spec.clone(),
-            plugins: stored::aggregate_history(plan, None, from),
-            open,
-            moved: None,
-            holding: Holding::default(),
-        };
-        Commits::new(CommitsBeginning {
-            topic: self.spec.source.topic.clone(),
-            aggregates: self.plan.aggregates.iter().zip(open).map(aggregate).collect(),
-            stages: stored::stage_histories(&self.plan, None, from),
-            gaps: Vec::new(),
-            gaps_committed: 0,
-            clock: self.spec.clock.clone(),
-            sides: self.spec.sides.clone(),
-            committer: self.committer,
-        })
-    }
 }
 
-fn marks(stretch: &Stretch, beginnings: &[Beginning]) -> Vec<OffsetMark> {
-    let mark = |of: &Beginning| OffsetMark {
-        topic: stretch.topic.clone(),
-        partition: of.partition,
-        offset: stretch.ranges.get(&of.partition).map_or(of.start_offset, |range| range.start),
-    };
-    beginnings.iter().map(mark).collect()
+/// Where the rows begin that its windows are made of.
+fn mark(of: &Beginning, stretch: &Stretch) -> OffsetMark {
+    let begin = stretch.ranges.get(&of.partition).map_or(of.start_offset, |range| range.start);
+    Beginning { start_offset: begin, ..*of }.mark(&stretch.topic)
 }
 
 impl Standpoint {
@@ -186,22 +158,23 @@ impl Standpoint {
             let partitions: Vec<i32> = facts.partitions.iter().map(|of| of.partition).collect();
             broker.offsets_at(&self.topic, &partitions, ms)
         };
-        let said = self.rebuild_from_ms.map(at).transpose()?;
         let oldest_ms = self.oldest_window_ms(spec);
-        let oldest = oldest_ms.map(at).transpose()?;
+        let found = self.rebuild_from_ms.or(oldest_ms).map(at).transpose()?;
         let mut ranges = Vec::new();
         for (&partition, read) in &self.read {
-            let of = |found: &[(i32, Option<i64>)]| {
+            let found = found.as_ref().map(|found| {
                 let at = found.iter().find(|(number, _)| *number == partition);
                 at.and_then(|(_, offset)| *offset).unwrap_or(read.end)
-            };
+            });
             let now = facts.partitions.iter().find(|now| now.partition == partition);
             let log_start = now.map_or(0, |now| now.log_start);
-            let begin = match (&said, &oldest) {
-                (Some(said), _) => of(said).clamp(read.start, read.end).max(log_start),
-                (None, _) if log_start <= read.start => read.start,
-                (None, Some(oldest)) if of(oldest) > log_start => log_start,
-                (None, _) => bail!(self.taken(partition, log_start, oldest_ms)),
+            let begin = match found {
+                Some(said) if self.rebuild_from_ms.is_some() => {
+                    said.clamp(read.start, read.end).max(log_start)
+                }
+                _ if log_start <= read.start => read.start,
+                Some(oldest) if oldest > log_start => log_start,
+                _ => bail!(self.taken(partition, log_start, oldest_ms)),
             };
             ranges.push((partition, begin..read.end));
         }
