@@ -89,17 +89,15 @@ impl AggregateSinks {
     /// # Errors
     /// One that cannot be, none of type parquet, or a second one of it or of the console.
     pub fn of(place: &str, sinks: Vec<FileSink>, mode: Option<&str>) -> Result<Self, ConfigError> {
+        for kind in ["parquet", "console"] {
+            if sinks.iter().filter(|sink| sink.kind == kind).count() > 1 {
+                let problem = format!("has two sinks of type \"{kind}\"; give it one");
+                return Err(ConfigError::invalid(place, problem));
+            }
+        }
         let (mut files, mut topics, mut console) = (None, Vec::new(), None);
         for sink in sinks {
             match sink.kind.as_str() {
-                kind @ ("parquet" | "console")
-                    if kind == "parquet" && files.is_some() || kind == "console" && console.is_some() =>
-                {
-                    return Err(ConfigError::invalid(
-                        place,
-                        format!("has two sinks of type \"{kind}\"; give it one"),
-                    ));
-                }
                 "parquet" => files = Some(sink.into_files(place, mode)?),
                 "kafka" => topics.push(sink.into_topic(place, mode)?),
                 "console" => console = Some(sink.into_console(place, mode)?),
