@@ -22,6 +22,7 @@ mod soak;
 mod strace;
 mod tally;
 mod test;
+mod unpacked;
 mod wasm;
 mod workspace;
 
