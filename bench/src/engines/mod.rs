@@ -10,7 +10,6 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use speed_layer_tests::kafka::Broker;
-use speed_layer_tests::parquet_table;
 
 use crate::plan::Case;
 use crate::topics::Ticks;
@@ -30,13 +29,21 @@ pub enum Name {
 pub struct Engine {
     pub name: Name,
     pub version: String,
-    program: Program,
+    program: Box<dyn Program>,
 }
 
-enum Program {
-    Host,
-    Floor,
-    Spark(spark::Spark),
+/// What is different about each.
+trait Program {
+    fn version(&self) -> Result<String>;
+
+    /// Runs the job once, with whatever it writes in `folder`, its result in `folder/output`.
+    fn command(&self, case: &Case, brokers: &str, folder: &Path) -> Result<Command>;
+
+    /// How long it ran, by what it printed; starting is left out.
+    fn running_s(&self, stdout: &str) -> Result<f64>;
+
+    /// What is wrong with its result; `None` if it is right.
+    fn wrong(&self, ticks: &Ticks, output: &Path, stdout: &str) -> Result<Option<String>>;
 }
 
 /// One run.
@@ -68,20 +75,17 @@ impl Name {
 impl Engine {
     /// Fetches and builds what it needs.
     pub fn ready(name: Name) -> Result<Self> {
-        let (version, program) = match name {
-            Name::Host => (host::version()?, Program::Host),
-            Name::Floor => (floor::version(), Program::Floor),
-            Name::Spark => {
-                let spark = spark::Spark::ready()?;
-                (spark.version(), Program::Spark(spark))
-            }
+        let program: Box<dyn Program> = match name {
+            Name::Host => Box::new(host::Host),
+            Name::Floor => Box::new(floor::Floor),
+            Name::Spark => Box::new(spark::Spark::ready()?),
         };
-        Ok(Self { name, version, program })
+        Ok(Self { name, version: program.version()?, program })
     }
 
     /// Runs the job once in an empty folder.
     pub fn run(&self, case: &Case, ticks: &Ticks, broker: &Broker, folder: &Path) -> Result<Outcome> {
-        let mut command = self.command(case, &broker.address(), folder)?;
+        let mut command = self.program.command(case, &broker.address(), folder)?;
         let output = folder.join("output");
         let before = broker_cpu_s(broker)?;
         let log = folder.join("log");
@@ -89,45 +93,19 @@ impl Engine {
         let broker_cpu_s = broker_cpu_s(broker)? - before;
         let told = || std::fs::read_to_string(&log).unwrap_or_default();
         ensure!(watched.status.success(), "{} failed: {}\n{}", self.name.text(), watched.stdout, told());
-        let running_s =
-            self.running_s(&watched.stdout).with_context(|| format!("{}: {}", self.name.text(), told()))?;
+        let running_s = self
+            .program
+            .running_s(&watched.stdout)
+            .with_context(|| format!("{}: {}", self.name.text(), told()))?;
         Ok(Outcome {
             engine: self.name.text(),
             running_s,
             first_commit_s: watched.appeared_s,
-            wrong: self.wrong(ticks, &output, &watched.stdout)?,
+            wrong: self.program.wrong(ticks, &output, &watched.stdout)?,
             watched,
             broker_cpu_s,
             command: shown(&command),
         })
-    }
-
-    fn command(&self, case: &Case, brokers: &str, folder: &Path) -> Result<Command> {
-        match &self.program {
-            Program::Host => host::command(brokers, folder),
-            Program::Floor => floor::command(brokers, case.partitions),
-            Program::Spark(spark) => Ok(spark.command(brokers, folder)),
-        }
-    }
-
-    fn running_s(&self, stdout: &str) -> Result<f64> {
-        match &self.program {
-            Program::Host => host::running_s(stdout),
-            Program::Floor => floor::running_s(stdout),
-            Program::Spark(_) => spark::running_s(stdout),
-        }
-    }
-
-    fn wrong(&self, ticks: &Ticks, output: &Path, stdout: &str) -> Result<Option<String>> {
-        match &self.program {
-            Program::Floor => {
-                let counted = floor::counted(stdout)?;
-                let is_right = counted == ticks.records;
-                Ok((!is_right).then(|| format!("{counted} records in place of {}", ticks.records)))
-            }
-            Program::Host => Ok(ticks.wrong(&parquet_table::read(output, "symbol")?)),
-            Program::Spark(_) => Ok(ticks.wrong(&parquet_table::read_of_others(output, "symbol")?)),
-        }
     }
 }
 

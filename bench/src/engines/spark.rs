@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use speed_layer_tests::places;
+use speed_layer_tests::{jars, parquet_table, places};
 
-use super::{number, summary};
-use crate::topics::TOPIC;
+use super::{Program, number, summary};
+use crate::plan::Case;
+use crate::topics::{TOPIC, Ticks};
 
 const VERSION: &str = "3.5.9";
 /// Its connector for Kafka, the newest of this line that Maven's repository has.
-const CONNECTOR: &str = "org.apache.spark:spark-sql-kafka-0-10_2.12:3.5.7";
+const CONNECTOR: &str = "3.5.7";
 /// What that needs beside Spark's own jars.
 const ARTIFACTS: &str =
     "spark-sql-kafka-0-10_2.12,spark-token-provider-kafka-0-10_2.12,kafka-clients,commons-pool2";
@@ -46,39 +47,30 @@ impl Spark {
             "--quiet",
             &format!("pyspark=={VERSION}"),
         ]))?;
-        fs::write(home.join("pom.xml"), pom())?;
-        let goal = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
-        let into = format!("-DoutputDirectory={}", self.jars.display());
-        let only = format!("-DincludeArtifactIds={ARTIFACTS}");
-        run(Command::new("mvn").args(["--quiet", "--batch-mode", goal, &into, &only]).current_dir(home))
+        let connector = jars::dependency("org.apache.spark", "spark-sql-kafka-0-10_2.12", CONNECTOR, "");
+        jars::fetch(home, &self.jars, &connector, &[&format!("-DincludeArtifactIds={ARTIFACTS}")])
+    }
+}
+
+impl Program for Spark {
+    fn version(&self) -> Result<String> {
+        Ok(format!("Spark {VERSION}"))
     }
 
-    pub fn version(&self) -> String {
-        format!("Spark {VERSION}")
-    }
-
-    pub fn command(&self, brokers: &str, folder: &Path) -> Command {
+    fn command(&self, _case: &Case, brokers: &str, folder: &Path) -> Result<Command> {
         let mut command = Command::new(&self.python);
         command.arg(places::root().join("bench/peers/spark.py")).args([brokers, TOPIC]);
         command.arg(folder.join("output")).arg(folder.join("checkpoint")).arg(&self.jars);
-        command
+        Ok(command)
     }
-}
 
-pub fn running_s(stdout: &str) -> Result<f64> {
-    number(&summary(stdout)?, "running_s")
-}
+    fn running_s(&self, stdout: &str) -> Result<f64> {
+        number(&summary(stdout)?, "running_s")
+    }
 
-fn pom() -> String {
-    let mut words = CONNECTOR.split(':');
-    let mut next = || words.next().unwrap_or_default();
-    let (group, artifact, version) = (next(), next(), next());
-    format!(
-        "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\
-         <groupId>bench</groupId><artifactId>spark</artifactId><version>1</version><dependencies><dependency>\
-         <groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version></dependency>\
-         </dependencies></project>"
-    )
+    fn wrong(&self, ticks: &Ticks, output: &Path, _stdout: &str) -> Result<Option<String>> {
+        Ok(ticks.wrong(&parquet_table::read_of_others(output, "symbol")?))
+    }
 }
 
 fn run(command: &mut Command) -> Result<()> {
