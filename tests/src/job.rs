@@ -39,6 +39,17 @@ plugin = "{plugins}/ohlcv.wasm"
 sink = [{ type = "parquet", path = "{folder}/output/daily" }]
 "#;
 
+/// What `{stages}` stands for: the topic, the ticks' parser and the time's transform.
+const STAGES: &str = r#"
+[source.kafka]
+brokers = "{brokers}"
+topic = "{topic}"
+[parse]
+plugin = "{plugins}/ticker_json.wasm"
+[[transform]]
+plugin = "{plugins}/ticker_time.wasm"
+"#;
+
 /// A job's command line and its folder, which is removed with it.
 pub struct Job {
     folder: TempDir,
@@ -101,13 +112,14 @@ impl Job {
     }
 
     /// The job as a file in place of its flags. In `text`, `{folder}`, `{plugins}`, `{brokers}` and
-    /// `{topic}` stand for its own.
+    /// `{topic}` stand for its own, `{stages}` for the tables up to the aggregates.
     ///
     /// # Panics
     /// The file cannot be written.
     pub fn pipeline(mut self, text: &str) -> Self {
         let path = self.path("pipeline.toml");
         let text = text
+            .replace("{stages}", STAGES)
             .replace("{folder}", &self.folder.path().display().to_string())
             .replace("{plugins}", &places::target().join("plugins").display().to_string())
             .replace("{brokers}", self.value("--brokers"))

@@ -4,6 +4,7 @@
 //! stands for anything in its line, and for any number of lines where it is alone in one.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -12,6 +13,10 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+
+use crate::job::{LIMIT, new_folder};
+use crate::places::target;
 
 const FENCE: &str = "```";
 const PROMPT: &str = "$ ";
@@ -24,6 +29,18 @@ const MARK: &str = "-- done: ";
 pub struct Step {
     pub command: String,
     pub output: Vec<String>,
+}
+
+impl Step {
+    /// With other texts in place of some, in command and output.
+    fn replaced(mut self, replaced: &[(&str, &str)]) -> Self {
+        for line in self.output.iter_mut().chain([&mut self.command]) {
+            for (from, to) in replaced {
+                *line = line.replace(from, to);
+            }
+        }
+        self
+    }
 }
 
 /// The steps of a document, in order.
@@ -98,6 +115,15 @@ impl Shell {
         Ok(Self { child, commands, lines })
     }
 
+    /// In a folder, with the built programs before the PATH.
+    ///
+    /// # Errors
+    /// There is no `sh`.
+    pub fn with_program(folder: &Path) -> Result<Self> {
+        let usual = std::env::var("PATH").unwrap_or_default();
+        Self::start(folder, &format!("{}:{usual}", target().join("release").display()))
+    }
+
     /// Has a command run; gives its output and its exit code.
     ///
     /// # Errors
@@ -126,6 +152,37 @@ impl Shell {
         ensure!(fits(&step.output, &found), "expected:\n{}\nfound:\n{}", step.output.join("\n"), told());
         let may_fail = step.output.iter().any(|line| line.starts_with("error:"));
         ensure!(code == 0 || may_fail, "it failed:\n{}", told());
+        Ok(())
+    }
+}
+
+/// A shell as a document's reader has it who built the program: its folder has `target`, and the program is on the PATH.
+pub struct Reader {
+    /// Where the commands are typed.
+    pub folder: TempDir,
+    pub shell: Shell,
+}
+
+impl Reader {
+    /// # Errors
+    /// There is no room, or no `sh`.
+    pub fn new() -> Result<Self> {
+        let folder = new_folder()?;
+        symlink(target(), folder.path().join("target"))?;
+        let shell = Shell::with_program(folder.path())?;
+        Ok(Self { folder, shell })
+    }
+
+    /// Types the steps with each `(from, to)` replaced in them.
+    ///
+    /// # Errors
+    /// As [`Shell::check`]; the job's log is told, where it went to `job.log`.
+    pub fn type_all(&mut self, steps: Vec<Step>, replaced: &[(&str, &str)]) -> Result<()> {
+        for step in steps {
+            let log = || std::fs::read_to_string(self.folder.path().join("job.log")).unwrap_or_default();
+            let checked = self.shell.check(&step.replaced(replaced), LIMIT);
+            checked.with_context(|| format!("the job's log: {}", log()))?;
+        }
         Ok(())
     }
 }

@@ -14,13 +14,7 @@ use super::{DAY_MS, HOUR_MS};
 const PIPELINE: &str = r#"
 checkpoint = "{folder}/checkpoint"
 max_records_per_trigger = 1000
-[source.kafka]
-brokers = "{brokers}"
-topic = "{topic}"
-[parse]
-plugin = "{plugins}/ticker_json.wasm"
-[[transform]]
-plugin = "{plugins}/ticker_time.wasm"
+{stages}
 [[aggregate]]
 name = "daily"
 plugin = "{plugins}/ohlcv.wasm"

@@ -22,13 +22,7 @@ const PIPELINE: &str = r#"
 name = "crypto"
 checkpoint = "{folder}/checkpoint"
 trigger = "200ms"
-[source.kafka]
-brokers = "{brokers}"
-topic = "{topic}"
-[parse]
-plugin = "{plugins}/ticker_json.wasm"
-[[transform]]
-plugin = "{plugins}/ticker_time.wasm"
+{stages}
 [[aggregate]]
 name = "crypto_daily_stats"
 plugin = "{plugins}/ohlcv.wasm"

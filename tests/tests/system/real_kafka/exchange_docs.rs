@@ -6,10 +6,9 @@ use std::thread;
 use speed_layer_tests::exchange::{Answer, Exchange};
 use speed_layer_tests::exchange_stream::StreamServer;
 use speed_layer_tests::exchange_ticks::message;
-use speed_layer_tests::job::new_folder;
 use speed_layer_tests::kafka;
-use speed_layer_tests::places::{root, target};
-use speed_layer_tests::transcript::{Shell, steps};
+use speed_layer_tests::places::root;
+use speed_layer_tests::transcript::{Reader, steps};
 
 use super::LIMIT;
 
@@ -35,19 +34,15 @@ fn every_command_of_the_page_prints_what_the_page_says() {
     let server = StreamServer::start(LIMIT);
     let stream = server.host();
     thread::spawn(move || stream_without_end(&server));
-    let folder = new_folder().expect("a folder in the build directory");
-    let path =
-        format!("{}:{}", target().join("release").display(), std::env::var("PATH").unwrap_or_default());
-    let mut shell = Shell::start(folder.path(), &path).expect("sh starts");
-    shell
+    let mut reader = Reader::new().expect("a shell");
+    reader
+        .shell
         .run("unset ALL_PROXY HTTPS_PROXY HTTP_PROXY all_proxy https_proxy http_proxy", LIMIT)
         .expect("it ends");
-    for mut step in steps {
-        step.command = step
-            .command
-            .replace("localhost:9092", &kafka::shared().address())
-            .replace("--from binance", &format!("--from binance --url http://{}", exchange.host()))
-            .replace("--from websocket", &format!("--from websocket --url ws://{stream}"));
-        shell.check(&step, LIMIT).unwrap_or_else(|error| panic!("{error:#}"));
-    }
+    let address = kafka::shared().address();
+    let polled = format!("--from binance --url http://{}", exchange.host());
+    let streamed = format!("--from websocket --url ws://{stream}");
+    let replaced =
+        [("localhost:9092", address.as_str()), ("--from binance", &polled), ("--from websocket", &streamed)];
+    reader.type_all(steps, &replaced).unwrap_or_else(|error| panic!("{error:#}"));
 }

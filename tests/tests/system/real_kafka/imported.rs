@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use speed_layer_tests::host::{Finished, Running};
 use speed_layer_tests::job::{DAILY, Job};
 use speed_layer_tests::kafka;
-use speed_layer_tests::places::{root, target};
+use speed_layer_tests::places::root;
 use speed_layer_tests::reference::{closed, ohlcv, watermark_ms};
 use speed_layer_tests::table::assert_equal;
 use speed_layer_tests::ticks::{Placed, Plan, Spread};
@@ -176,9 +176,7 @@ fn the_commands_of_the_page_print_what_the_page_says() {
     assert_eq!(steps.len(), 2, "{steps:?}");
     let job = Job::new(kafka::shared(), topic).pipeline(DAILY);
     Spark::over(topic, &records[..2_000]).left(&job);
-    let usual = std::env::var("PATH").unwrap_or_default();
-    let path = format!("{}:{usual}", target().join("release").display());
-    let mut shell = Shell::start(&job.path(""), &path).expect("sh starts");
+    let mut shell = Shell::with_program(&job.path("")).expect("sh starts");
     for step in steps {
         shell.check(&step, LIMIT).unwrap_or_else(|error| panic!("{error:#}"));
     }

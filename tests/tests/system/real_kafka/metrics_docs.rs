@@ -4,14 +4,12 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::symlink;
 
 use serde_json::Value;
-use speed_layer_tests::job::new_folder;
 use speed_layer_tests::kafka;
-use speed_layer_tests::places::{root, target};
+use speed_layer_tests::places::root;
 use speed_layer_tests::prometheus::Metrics;
-use speed_layer_tests::transcript::{Shell, steps};
+use speed_layer_tests::transcript::{Reader, steps};
 use yaml_rust2::YamlLoader;
 
 use super::LIMIT;
@@ -112,21 +110,10 @@ fn every_command_of_the_page_prints_what_the_page_says() {
     let steps = steps(&read(DOCUMENT));
     assert!(steps.len() > 5, "there are only {} commands in {DOCUMENT}", steps.len());
     kafka::shared().create_topic("metered-ticks", 2, &[]).expect("a new name");
-    let folder = new_folder().expect("a folder in the build directory");
-    symlink(target(), folder.path().join("target")).expect("a link");
-    let usual = std::env::var("PATH").unwrap_or_default();
-    let path = format!("{}:{usual}", target().join("release").display());
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
-    let mut shell = Shell::start(folder.path(), &path).expect("sh starts");
-    shell.run("unset ALL_PROXY HTTP_PROXY all_proxy http_proxy", LIMIT).expect("it ends");
-    for mut step in steps {
-        step.command = step
-            .command
-            .replace("localhost:9092", &kafka::shared().address())
-            .replace("127.0.0.1:8080", &free.to_string());
-        if let Err(error) = shell.check(&step, LIMIT) {
-            let log = fs::read_to_string(folder.path().join("job.log")).unwrap_or_default();
-            panic!("{error:#}\n--- the job's log\n{log}");
-        }
-    }
+    let mut reader = Reader::new().expect("a shell");
+    reader.shell.run("unset ALL_PROXY HTTP_PROXY all_proxy http_proxy", LIMIT).expect("it ends");
+    let (brokers, free) = (kafka::shared().address(), free.to_string());
+    let replaced = [("localhost:9092", brokers.as_str()), ("127.0.0.1:8080", &free)];
+    reader.type_all(steps, &replaced).unwrap_or_else(|error| panic!("{error:#}"));
 }

@@ -1,15 +1,11 @@
 //! The commands of docs/sinks.md, typed into a shell, over the pipeline file that it shows.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 
-use speed_layer_tests::job::new_folder;
 use speed_layer_tests::kafka;
-use speed_layer_tests::places::{root, target};
+use speed_layer_tests::places::root;
 use speed_layer_tests::topics::read_headed;
-use speed_layer_tests::transcript::{Shell, steps};
-
-use super::LIMIT;
+use speed_layer_tests::transcript::{Reader, steps};
 
 const DOCUMENT: &str = "docs/sinks.md";
 
@@ -22,19 +18,13 @@ fn every_command_of_the_page_prints_what_the_page_says() {
     for topic in ["sinks", "daily-stats", "daily-live"] {
         broker.create_topic(topic, 1, &[]).expect("a new name");
     }
-    let folder = new_folder().expect("a folder in the build directory");
-    symlink(target(), folder.path().join("target")).expect("a link");
+    let mut reader = Reader::new().expect("a shell");
     let (_, rest) = document.split_once("```toml\nname = ").expect("a whole pipeline file");
     let (pipeline, _) = rest.split_once("```").expect("its end");
     let pipeline = format!("name = {pipeline}").replace("localhost:9092", &broker.address());
-    fs::write(folder.path().join("pipeline.toml"), pipeline).expect("room");
-    let usual = std::env::var("PATH").unwrap_or_default();
-    let path = format!("{}:{usual}", target().join("release").display());
-    let mut shell = Shell::start(folder.path(), &path).expect("sh starts");
-    for mut step in steps {
-        step.command = step.command.replace("localhost:9092", &broker.address());
-        shell.check(&step, LIMIT).unwrap_or_else(|error| panic!("{error:#}"));
-    }
+    fs::write(reader.folder.path().join("pipeline.toml"), pipeline).expect("room");
+    let address = broker.address();
+    reader.type_all(steps, &[("localhost:9092", &address)]).unwrap_or_else(|error| panic!("{error:#}"));
     let windows = |topic: &str| read_headed(broker, topic, 1).expect("it can be read").len();
     assert_eq!((windows("daily-stats"), windows("daily-live") > 4), (4, true));
 }

@@ -17,13 +17,7 @@ const PIPELINE: &str = r#"
 name = "{topic}"
 checkpoint = "{folder}/checkpoint"
 max_records_per_trigger = 500
-[source.kafka]
-brokers = "{brokers}"
-topic = "{topic}"
-[parse]
-plugin = "{plugins}/ticker_json.wasm"
-[[transform]]
-plugin = "{plugins}/ticker_time.wasm"
+{stages}
 [[aggregate]]
 name = "daily"
 plugin = "{plugins}/ohlcv.wasm"
